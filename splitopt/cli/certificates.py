@@ -65,6 +65,7 @@ def _parties(path: Path, fed_server: bool) -> tuple[str, ...]:
     from splitopt.training.wire.roles import roles_of
 
     program = program_of(Plan.load(path), str(path))
+    program.expect_parties(str(path))
     return roles_of(program, fed_server).parties(program)
 
 

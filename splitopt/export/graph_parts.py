@@ -10,7 +10,7 @@ from typing import Any
 
 from torch import nn
 
-from splitopt.errors import InfeasibleError, InputError
+from splitopt.errors import CapabilityError, InfeasibleError, InputError
 from splitopt.export.code import graph_code
 from splitopt.export.folder import check_files, check_folder, write_folder
 from splitopt.export.job import Origin
@@ -25,7 +25,7 @@ from splitopt.planning.planner import OpenedPlan, open_plan
 from splitopt.plans import plan_digest
 from splitopt.problems.graph_partition import GraphPartitionDecision
 from splitopt.problems.graph_partition.tables import accelerators_of
-from splitopt.profiles.tracing.layers import GraphPiece
+from splitopt.profiles.tracing.layers import GraphLayers, GraphPiece
 from splitopt.profiles.tracing.pretrained import is_pretrained, written_source
 from splitopt.profiles.tracing.running.example import Inputs, inputs_of
 from splitopt.training.graph.pipeline import GraphPipeline
@@ -34,7 +34,7 @@ from splitopt.training.job import TrainingJob
 from splitopt.training.model_parts.averaging import state_bytes
 
 FORMAT = "splitopt-torch-graph"
-VERSION = 1
+VERSION = 2
 _SHARED = ("TYPES", "read_weights", "Part", "_take")
 """What ``parts.py`` has of the loader of other exports."""
 _TITLE = '''"""The parts of a model by a plan, one for each machine; ``train_graph.py`` loads them.
@@ -78,6 +78,7 @@ def export_graph(
     assert isinstance(opened.decision, GraphPartitionDecision)
     pipeline = GraphPipeline.of(layers, opened.decision.device.tolist())
     names = accelerators_of(opened.scenario).names()
+    _expect_flat(layers)
     pieces = {names[machine]: piece for machine, piece in pipeline.pieces.items()}
     script = resources.files("splitopt.export.written") / "train_graph.py"
     tensors = {name: list(item.shape) for name, item in tensors_of(layers.split.module).items()}
@@ -147,6 +148,18 @@ def opened_graph(job: TrainingJob, formats: Sequence[str], to: str | None = None
     return opened
 
 
+def _expect_flat(layers: GraphLayers) -> None:
+    """Raise `CapabilityError` for results that are no tensor and no plain tuple of some."""
+    values = tuple(range(len(layers.results)))
+    found = layers.returned(values)
+    if found != values[0] and (not isinstance(found, tuple | list) or tuple(found) != values):
+        raise CapabilityError(
+            "the model returns its results within each other, by name or one of them twice, and a "
+            "folder of parts gives a tensor or a tuple of different ones; wrap it in a module "
+            "that returns such a tuple"
+        )
+
+
 def _network(origin: Origin, module: nn.Module, inputs: Inputs) -> str:
     """Write the file of a shipped network, or of one of HuggingFace."""
     assert origin.target is not None  # a shipped one has a name
@@ -184,7 +197,7 @@ def _manifest(
                 "inputs": list(piece.inputs),
                 "takes": [item._asdict() for item in piece.takes],
                 "gives": [item._asdict() for item in piece.gives],
-                "returns": piece.returns,
+                "returns": list(piece.returns),
             }
             for number, (name, piece) in enumerate(pieces.items(), start=1)
         ],
@@ -225,11 +238,17 @@ def _assigned(node: ast.stmt) -> str | None:
     return None
 
 
+def _results(numbers: Sequence[int]) -> str:
+    """Return in words which results of the model a machine has."""
+    if not numbers:
+        return ""
+    return "the result" if tuple(numbers) == (0,) else f"results {', '.join(map(str, numbers))}"
+
+
 def _readme(opened: OpenedPlan, manifest: Mapping[str, Any], origin: Origin) -> str:
     """Write the page that goes with the folder."""
     rows = "\n".join(
-        f"| `{row['name']}` | `{row['part']}` | {len(row['layers'])} | "
-        f"{'the result' if row['returns'] else ''} |"
+        f"| `{row['name']}` | `{row['part']}` | {len(row['layers'])} | {_results(row['returns'])} |"
         for row in manifest["machines"]
     )
     model = "model:build" if origin.shipped else origin.target or "FILE.py:NAME"

@@ -33,7 +33,9 @@ from splitopt.training.program import program_of
 def prepare(job: TrainingJob, sample: Sample, weights: str | Path | None = None) -> Job:
     """Open the model of a job and split it; see `splitopt.export.export_plan`."""
     check_choice("match", job.match, get_args(By))
-    program, _, _ = with_scheme(program_of(job.plan, job.source), job.scheme)
+    planned = program_of(job.plan, job.source)
+    planned.expect_parties(job.source)
+    program, _, _ = with_scheme(planned, job.scheme)
     if program.has_ranks:
         raise CapabilityError(
             "the plan gives devices adapters of different ranks, and an export has the parts of "

@@ -28,6 +28,7 @@ SCHEME = Kind(
         "multihop": f"{_SCHEMES}.multihop:Multihop",
         "u_shaped": f"{_SCHEMES}.multihop:UShaped",
         "split_nn": f"{_SCHEMES}.split_nn:SplitNN",
+        "graph": f"{_SCHEMES}.graph_parts:GraphParts",
     },
     f"{_SCHEMES}.naming:read",
     f"{_SCHEMES}.naming:defines",

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
 from splitopt.errors import InfeasibleError, InputError
 from splitopt.latency.encoded import CODEC_OF_BITS
@@ -18,6 +18,8 @@ from splitopt.problems.registry import module_of, problems_in
 from splitopt.profiles import ModelProfile
 from splitopt.scenario import Scenario
 from splitopt.simulation.replay import Replay, simulate_decision
+from splitopt.training.other_schemes import GRAPH, THREE_PARTS, WHOLE, misfit, schemes_of
+from splitopt.training.other_schemes import Takes as Takes
 
 PROGRAMS = "splitopt.training.problems"
 """Its modules with the name of a problem have ``program(opened, plan_digest, source)``."""
@@ -25,17 +27,6 @@ PROGRAMS = "splitopt.training.problems"
 Allocation = Mapping[str, Any]
 """What a plan gives a client, by name: shares, subcarriers, the number of its cluster."""
 Groups = tuple[tuple[int, ...], ...]
-
-WHOLE = ("centralized", "federated")
-"""Schemes that cut nothing; they can train any plan's model and clients, to compare with."""
-SHARED_SERVER = ("vanilla", "splitfed_v2")
-"""Schemes with one server part and one cut that all clients share."""
-THREE_PARTS = ("u_shaped", "split_nn")
-"""Schemes of owners with the first and the last part of a pipeline, and one node between them."""
-
-Takes = Literal["planned", "shared", "ends", "nothing"]
-"""Which cuts a scheme takes of a plan: those of every client, one that all share, the first and the
-last one, or none."""
 
 
 class Party(NamedTuple):
@@ -134,6 +125,8 @@ class Program:
     masked
         How many numbers of 8 bytes a device sends in place of its part of the model, where that
         goes up masked; the rounds have it. None where it goes up as it is.
+    all_data
+        Whether clients have all data there are, whatever the plan says of their samples.
     """
 
     problem: str
@@ -155,6 +148,21 @@ class Program:
     aggregation_interval: int | None = None
     step_rule: Mapping[str, Any] | None = None
     masked: int | None = None
+    all_data: bool = False
+
+    @property
+    def is_graph(self) -> bool:
+        """Whether the plan places the layers of a graph, which no cut takes apart."""
+        return self.planned_scheme == GRAPH
+
+    def expect_parties(self, source: str) -> None:
+        """Raise `InputError` for a plan of a graph, whose machines are no parties of a protocol."""
+        if self.is_graph:
+            raise InputError(
+                f"{source}: is a plan of graph_partition, whose machines exchange tensors through "
+                "the memory of one host and are no parties of their own; 'splitopt train' trains "
+                "it in one process, and 'splitopt export --to torch' writes its parts"
+            )
 
     @property
     def has_ranks(self) -> bool:
@@ -225,14 +233,7 @@ class Program:
     def schemes(self) -> tuple[str, ...]:
         """The schemes that can train it: the plan's own first."""
         cuts = {client.cuts for client in self.clients}
-        found = [self.planned_scheme]
-        if self.both_ends:
-            found += ("multihop", *THREE_PARTS)
-        else:
-            found.append("splitfed_v1")
-            if len(cuts) == 1 and len(next(iter(cuts))) == 1:
-                found += SHARED_SERVER
-        return tuple(dict.fromkeys([*found, *WHOLE]))
+        return schemes_of(self.planned_scheme, cuts, self.both_ends)
 
     def trained_by(
         self, scheme: str, takes: Takes | None = None, runs_as: str | None = None
@@ -254,7 +255,7 @@ class Program:
             The plan's cuts do not serve that scheme.
         """
         if takes is not None:
-            if why := self._misfit(takes):
+            if why := misfit(self.planned_scheme, {c.cuts for c in self.clients}, takes):
                 raise InputError.at("scheme", f"{scheme!r} cannot train this plan: it needs {why}")
         elif scheme not in self.schemes:
             raise InputError.at(
@@ -270,15 +271,6 @@ class Program:
                 replace(client, cuts=(client.cuts[0], client.cuts[-1])) for client in clients
             )
         return replace(self, scheme=scheme, clients=clients, runs_as=runs_as)
-
-    def _misfit(self, takes: Takes) -> str | None:
-        """Return what of these cuts the plan does not have, None if it has them."""
-        cuts = {client.cuts for client in self.clients}
-        if takes == "shared" and (len(cuts) != 1 or len(next(iter(cuts))) != 1):
-            return "one cut that all clients share"
-        if takes == "ends" and min(map(len, cuts)) < 2:
-            return "a first and a last cut of every client"
-        return None
 
 
 def program_of(plan: Plan, source: str = "plan") -> Program:

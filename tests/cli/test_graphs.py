@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 import yaml
 
@@ -74,14 +75,25 @@ def test_from_a_model_to_a_page(network, tmp_path, capsys):
     assert run(["diff", plan, plan]) == 0
     capsys.readouterr()
     for refused in (
-        ["train", plan, "--model", f"{network}:Two", "--data", "digits"],
         ["validate", plan, "--model", f"{network}:Two", "--data", "digits"],
         ["export", plan, "--to", "compose", "-o", str(tmp_path / "services")],
     ):
         assert run(refused) == 2
         said = capsys.readouterr().err
         assert "is a plan of graph_partition" in said
-        assert "train_graph" in said
+        assert "'splitopt train' trains it in one process" in said
+    data = tmp_path / "four.npz"
+    x = np.random.default_rng(0).normal(size=(20, 4)).astype("float32")
+    np.savez(data, x=x, y=(x[:, 0] > 0).astype("int64"))
+    train = ["train", plan, "--model", f"{network}:Two", "--data", str(data), "--rounds", "2"]
+    history = tmp_path / "rounds.csv"
+    assert run([*train, "--csv", str(history), "--plot", str(tmp_path / "r.html")]) == 0
+    shown = " ".join(capsys.readouterr().out.split())
+    assert "trained by graph on four" in shown
+    assert "Predicted time of these rounds" in shown
+    assert len(history.read_text().splitlines()) == 3
+    assert run([*train, "--wire"]) == 2
+    assert "graph, of this plan, is not run over connections" in capsys.readouterr().err
 
 
 @pytest.mark.slow

@@ -181,3 +181,37 @@ def test_capability_error_is_of_the_package():
     graph.output(graph.call_function(lambda value: value, (x,)))
     with pytest.raises(CapabilityError, match="cannot be written as code"):
         graph_code({True: PieceCode(graph, {}, frozenset())})
+
+
+class Heads(torch.nn.Module):
+    """Two heads, in a tuple or within each other."""
+
+    def __init__(self, nested=False):
+        super().__init__()
+        self.nested = nested
+        self.a, self.b, self.c = (torch.nn.Linear(3, 3) for _ in range(3))
+
+    def forward(self, x):
+        """Return what both heads say."""
+        y = torch.relu(self.a(x))
+        return (self.b(y), (self.c(y),)) if self.nested else (self.b(y), self.c(y))
+
+
+@pytest.mark.slow
+def test_heads_on_several_machines(tmp_path, imported):
+    """The gradients of a loss of both heads are those of the whole model; nesting is refused."""
+    torch.manual_seed(0)
+    for nested in (True, False):
+        module = Heads(nested).double()
+        example = torch.randn(2, 3, dtype=torch.float64)
+        trace(module, example, boundaries="graph").profile.save(tmp_path / "heads.json")
+        found = plan(scenario(tmp_path / "heads.json", rate="100 Gbit/s"))
+        if nested:
+            with pytest.raises(CapabilityError, match="returns its results within each other"):
+                export_plan(found, tmp_path / "out", model=module, example=example)
+    assert len(found.prediction["machines"]) > 1
+    export_plan(found, tmp_path / "out", model=module, example=example)
+    script = imported(tmp_path / "out")
+    assert script.compare(module) < 1e-12
+    machines = json.loads((tmp_path / "out" / "graph.json").read_text())["machines"]
+    assert sorted(number for row in machines for number in row["returns"]) == [0, 1]

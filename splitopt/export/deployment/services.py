@@ -17,7 +17,7 @@ from splitopt.problems.memory import (
     server_copies_bytes,
     server_shared_bytes,
 )
-from splitopt.training.program import SHARED_SERVER
+from splitopt.training.other_schemes import SHARED_SERVER
 from splitopt.training.two_servers import FED
 from splitopt.training.wire.roles import roles_of
 from splitopt.training.wire.transport.tls import LEADER
@@ -109,6 +109,7 @@ def services_of(job: PlanJob) -> tuple[Service, ...]:
         The plan is not run over connections, or options do not go with it.
     """
     program = job.program
+    program.expect_parties(job.source)
     fed = job.deployment.fed_server
     if fed and len({client.cuts for client in program.clients}) != 1:
         raise InputError.at("fed_server", "needs one cut that all clients share")

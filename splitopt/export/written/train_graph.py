@@ -25,15 +25,15 @@ from torch import Tensor, nn
 HERE = Path(__file__).resolve().parent
 parts = importlib.import_module("parts")  # parts.py, which stands beside this file
 FORMAT = "splitopt-torch-graph"
-Loss = Callable[[Tensor, Any], Tensor]
+Loss = Callable[[Any, Any], Tensor]
 
 
 def manifest() -> dict[str, Any]:
     """Read ``graph.json``, which stands beside this file."""
     with open(HERE / "graph.json", encoding="utf-8") as stream:
         found: dict[str, Any] = json.load(stream)
-    if (found.get("format"), found.get("version")) != (FORMAT, 1):
-        raise ValueError(f"{HERE / 'graph.json'}: is not a {FORMAT} file of version 1")
+    if (found.get("format"), found.get("version")) != (FORMAT, 2):
+        raise ValueError(f"{HERE / 'graph.json'}: is not a {FORMAT} file of version 2")
     return found
 
 
@@ -115,7 +115,8 @@ class Pipeline:
         batches
             Pairs of the inputs of the model, in order, and what the loss takes.
         loss
-            Called with what the model returns and the second of a pair.
+            Called with what the model returns (a tensor, or a tuple of several, on the device of
+            the last machine that has one) and the second of a pair.
         """
         given = list(batches)
         return sum(self._passes(*pair, loss, len(given)) for pair in given) / len(given)
@@ -124,7 +125,7 @@ class Pipeline:
         outputs: dict[int, list[Tensor]] = {}
         gradients: dict[int, list[Tensor]] = {}
         ran = []
-        value = torch.zeros(())
+        results: dict[int, Tensor] = {}
         for item in self.machines:
             name, device = item["name"], self.devices[item["name"]]
             self.parts[name].train()
@@ -136,30 +137,36 @@ class Pipeline:
             taken = [leaf.clone() for own in leaves.values() for leaf in own]
             own_inputs = [inputs[place].detach().clone().to(device) for place in item["inputs"]]
             made = list(self.parts[name](*own_inputs, *taken))
-            if item["returns"]:
-                value = loss(made.pop(), _moved(targets, device))
+            own = made[len(made) - len(item["returns"]) :]
+            results |= zip(item["returns"], own, strict=True)
             given = {}
             for gives in item["gives"]:
                 given[gives["layer"]] = made[: gives["tensors"]]
                 del made[: gives["tensors"]]
                 outputs[gives["layer"]] = [self._sent(name, t) for t in given[gives["layer"]]]
-            ran.append((item, leaves, given))
-        for item, leaves, given in reversed(ran):
-            self._back(item, leaves, given, value / among if item["returns"] else None, gradients)
-        return float(value.detach())
+            ran.append((item, leaves, given, own))
+        place = next(self.devices[i["name"]] for i in reversed(self.machines) if i["returns"])
+        back, value = _rooted(
+            results, lambda made: loss(made, _moved(targets, place)), place, among
+        )
+        for item, leaves, given, own in reversed(ran):
+            pairs = [(r, back[n]) for r, n in zip(own, item["returns"], strict=True)]
+            learned = [(r, g.to(r.device)) for r, g in pairs if g is not None]
+            self._back(item, leaves, given, learned, gradients)
+        return value
 
     def _back(
         self,
         item: Mapping[str, Any],
         leaves: Mapping[int, list[Tensor]],
         given: Mapping[int, list[Tensor]],
-        value: Tensor | None,
+        results: Sequence[tuple[Tensor, Tensor]],
         gradients: dict[int, list[Tensor]],
     ) -> None:
         """Run the backward pass of a part, and add its gradients to those at the host."""
         name = item["name"]
-        roots: list[Tensor] = [] if value is None or not value.requires_grad else [value]
-        back: list[Tensor | None] = [None for _ in roots]
+        roots = [result for result, _ in results]
+        back = [gradient for _, gradient in results]
         for layer, tensors in given.items():
             if learned := [t for t in tensors if t.requires_grad]:
                 self.received_bytes[name] += _size(gradients[layer])
@@ -192,6 +199,22 @@ class Pipeline:
         return own.requires_grad_(value.requires_grad)
 
 
+def _rooted(
+    results: Mapping[int, Tensor], loss: Callable[[Any], Tensor], device: str, among: int
+) -> tuple[dict[int, Tensor | None], float]:
+    """Return the loss, and the gradient at each result that has one, of one batch of several."""
+    leaves = {
+        n: results[n].detach().to(device).requires_grad_(results[n].requires_grad)
+        for n in sorted(results)
+    }
+    # A loss may work in place, which a leaf does not bear.
+    made = tuple(leaf.clone() for leaf in leaves.values())
+    value = loss(made[0] if len(made) == 1 else made)
+    if value.requires_grad:
+        torch.autograd.backward([value / among])
+    return {n: leaf.grad for n, leaf in leaves.items()}, float(value.detach())
+
+
 def _moved(value: Any, device: str) -> Any:
     if isinstance(value, Tensor):
         return value.to(device)
@@ -211,7 +234,7 @@ def compare(model: nn.Module, devices: Mapping[str, str] | None = None) -> float
     torch.manual_seed(0)
     whole = copy.deepcopy(model).train()
     batches = [_drawn(known, whole) for _ in range(2)]
-    loss = nn.functional.mse_loss
+    loss = _distance
     for inputs, targets in batches:
         torch.autograd.backward(loss(whole(*inputs), targets) / len(batches))
     pipeline = load(model, devices)
@@ -227,7 +250,15 @@ def compare(model: nn.Module, devices: Mapping[str, str] | None = None) -> float
     return worst
 
 
-def _drawn(known: Mapping[str, Any], model: nn.Module) -> tuple[list[Tensor], Tensor]:
+def _distance(returned: Any, targets: Any) -> Tensor:
+    """Compute the mean squared error, of several tensors the sum."""
+    if isinstance(returned, Tensor):
+        return nn.functional.mse_loss(returned, targets)
+    errors = [nn.functional.mse_loss(a, b) for a, b in zip(returned, targets, strict=True)]
+    return torch.stack(errors).sum()
+
+
+def _drawn(known: Mapping[str, Any], model: nn.Module) -> tuple[list[Tensor], Any]:
     """Draw a micro-batch, and targets for what the model returns for it."""
     inputs = []
     for item in known["inputs"]:
@@ -236,7 +267,9 @@ def _drawn(known: Mapping[str, Any], model: nn.Module) -> tuple[list[Tensor], Te
         inputs.append(torch.randn(shape, dtype=kind) if real else torch.zeros(shape, dtype=kind))
     with torch.no_grad():
         returned = copy.deepcopy(model)(*inputs)
-    return inputs, torch.randn_like(returned)
+    if isinstance(returned, Tensor):
+        return inputs, torch.randn_like(returned)
+    return inputs, [torch.randn_like(item) for item in returned]
 
 
 def _model(target: str) -> nn.Module:

@@ -11,11 +11,12 @@ from bisect import bisect_left
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from torch import nn
 from torch.fx import Node
+from torch.fx.node import map_arg
 
 from splitopt.errors import CapabilityError
 from splitopt.profiles.table.layer_graph import LayerGraph, joined
@@ -45,7 +46,7 @@ class GraphPiece:
     ----------
     module
         Called with the inputs of the model of these numbers, and then with what it takes, in order;
-        returns a tuple of what it gives, and last what the model returns if that is here.
+        returns a tuple of what it gives, and last the results of the model that are computed here.
     layers
         Numbers of its layers, in the order of execution.
     inputs
@@ -53,7 +54,7 @@ class GraphPiece:
     takes, gives
         Outputs of layers elsewhere that it needs, and own ones that are needed elsewhere.
     returns
-        Whether what the model returns is computed here.
+        Numbers of the results of the model that are computed here, in `GraphLayers.results`.
     code
         What the module runs.
     """
@@ -63,7 +64,7 @@ class GraphPiece:
     inputs: tuple[int, ...]
     takes: tuple[Tensors, ...]
     gives: tuple[Tensors, ...]
-    returns: bool
+    returns: tuple[int, ...]
     code: PieceCode
 
 
@@ -121,6 +122,35 @@ class GraphLayers:
             if source in self._layer and self._layer[source] != layer
         }
         return sorted(found)
+
+    @cached_property
+    def results(self) -> tuple[Node, ...]:
+        """The values that the model returns, each once, in order.
+
+        Raises
+        ------
+        CapabilityError
+            One of them is no value that the model computes, or there is none.
+        """
+        found: dict[Node, None] = {}
+        map_arg(self._returned, lambda node: found.setdefault(node))
+        if not found or any(node not in self._layer for node in found):
+            raise CapabilityError(
+                "the model returns what it does not compute, such as an input or a size, which has "
+                "no machine; wrap it in a module that returns what the loss is of"
+            )
+        return tuple(found)
+
+    @property
+    def _returned(self) -> Any:
+        result = self.chain.traced.flow.result
+        single = returned_value(result)
+        return result.args[0] if single is None else single
+
+    def returned(self, values: Sequence[Any]) -> Any:
+        """Return values in the place of `results`, as the model returns them."""
+        known = dict(zip(self.results, values, strict=True))
+        return map_arg(self._returned, lambda node: known[node])
 
     def output_bytes(self, nodes: Iterable[Node]) -> float:
         """Return the bytes per sample of some values."""
@@ -184,24 +214,18 @@ class GraphLayers:
         Raises
         ------
         CapabilityError
-            The graph serves to count only, the model returns several tensors, or a size cannot be
-            told from what arrives.
+            The graph serves to count only, the model returns what it does not compute, or a size
+            cannot be told from what arrives.
         """
         self.split.spans(())  # refuses a graph that serves to count only
         here = frozenset(layers)
         own = frozenset(node for node, layer in self._layer.items() if layer in here)
-        result = returned_value(self.chain.traced.flow.result)
-        if result is None or result not in self._layer:
-            raise CapabilityError(
-                "the model returns no single tensor that it computes, which the loss of a graph "
-                "needs; wrap it in a module that returns the one that is trained"
-            )
         sources = {s for node in own for s in node.all_input_nodes if s not in own}
         read = sorted({self._layer[s] for s in sources if s in self._layer})
         places = {node: n for n, node in enumerate(self.chain.traced.placeholders())}
         entries = [node for node in places if node in sources]
         left = sorted({layer for layer in here if self._leaves(layer, here)})
-        returns = self._layer[result] in here
+        returns = tuple(n for n, node in enumerate(self.results) if self._layer[node] in here)
         given = [node for layer in left for node in self.outputs[layer]]
         portion = Portion(
             self.chain.traced,
@@ -209,7 +233,7 @@ class GraphLayers:
             None,
             own=own,
             taken=(*entries, *(node for layer in read for node in self.outputs[layer])),
-            given=(*given, *((result,) if returns else ())),
+            given=(*given, *(self.results[n] for n in returns)),
             overwritten=self._overwritten(given, own),
         )
         code = self.chain.code_of(portion)

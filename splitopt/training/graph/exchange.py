@@ -11,10 +11,19 @@ from torch import Tensor
 
 @dataclass
 class Traffic:
-    """Bytes that a machine has written to the host and read from it, both passes together."""
+    """Bytes that a machine has written to the host and read from it, both passes together.
+
+    ``output_bytes`` is what of them were outputs, written or read; the rest were gradients.
+    """
 
     sent_bytes: int = 0
     received_bytes: int = 0
+    output_bytes: int = 0
+
+    @property
+    def gradient_bytes(self) -> int:
+        """Bytes of gradients, written or read."""
+        return self.sent_bytes + self.received_bytes - self.output_bytes
 
 
 @dataclass
@@ -34,12 +43,14 @@ class Host:
     def write(self, machine: int, layer: int, tensors: Sequence[Tensor]) -> None:
         """Write the output of a layer."""
         self.traffic[machine].sent_bytes += size_of(tensors)
+        self.traffic[machine].output_bytes += size_of(tensors)
         self._outputs[layer] = tuple(tensors)
 
     def read(self, machine: int, layer: int) -> list[Tensor]:
         """Return the output of a layer as leaves, which have a gradient where it has one."""
         found = self._outputs[layer]
         self.traffic[machine].received_bytes += size_of(found)
+        self.traffic[machine].output_bytes += size_of(found)
         return [item.detach().clone().requires_grad_(item.requires_grad) for item in found]
 
     def write_gradients(self, machine: int, layer: int, leaves: Sequence[Tensor]) -> None:

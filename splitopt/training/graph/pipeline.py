@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -12,15 +12,16 @@ from torch import Tensor
 from splitopt.profiles.tracing.layers import GraphLayers, GraphPiece
 from splitopt.training.graph.exchange import Host, Traffic
 
-Root = Callable[[Tensor], tuple[Tensor, Tensor | None]]
+Root = Callable[[Any], tuple[Tensor, Tensor | None]]
 """From what the model returns to where the backward pass begins, and the gradient there."""
 
 
 class _Ran(NamedTuple):
-    """What a part took and gave: leaves and tensors, by layer."""
+    """What a part took and gave, by layer, and what of the results of the model it made."""
 
     leaves: list[list[Tensor]]
     given: list[list[Tensor]]
+    results: list[Tensor]
 
 
 @dataclass(frozen=True, eq=False)
@@ -29,12 +30,15 @@ class GraphPipeline:
 
     Parameters
     ----------
+    layers
+        The layers of the graph.
     pieces
         Machine -> its part, in an order in which every part finds what it takes.
     traffic
         Machine -> what it has exchanged with the host since the beginning.
     """
 
+    layers: GraphLayers
     pieces: dict[int, GraphPiece]
     traffic: dict[int, Traffic] = field(default_factory=dict)
 
@@ -55,10 +59,12 @@ class GraphPipeline:
             left.remove(machine)
             own = [layer for layer, there in enumerate(device) if there == machine]
             pieces[machine] = layers.piece(own)
-        return cls(pieces, {machine: Traffic() for machine in pieces})
+        return cls(layers, pieces, {machine: Traffic() for machine in pieces})
 
-    def train(self, inputs: Sequence[Any], root: Root) -> Tensor:
+    def train(self, inputs: Sequence[Any], root: Root) -> Any:
         """Run both passes of a micro-batch, which adds to the gradients of the parameters.
+
+        Where the loss is computed, at the host, the results of all machines arrive.
 
         Parameters
         ----------
@@ -72,8 +78,7 @@ class GraphPipeline:
         What the model returned, without a graph.
         """
         host, ran = Host(self.traffic), {}
-        result: Tensor | None = None
-        start: tuple[Tensor, Tensor | None] | None = None
+        results: dict[int, Tensor] = {}
         for machine, piece in self.pieces.items():
             piece.module.train()
             leaves = [host.read(machine, item.layer) for item in piece.takes]
@@ -81,19 +86,32 @@ class GraphPipeline:
             taken = [leaf.clone() for own in leaves for leaf in own]
             own_inputs = [_copied(inputs[place]) for place in piece.inputs]
             outputs = list(piece.module(*own_inputs, *taken))
-            if piece.returns:
-                result = outputs.pop()
-                start = root(result)
+            made = outputs[len(outputs) - len(piece.returns) :]
+            results |= zip(piece.returns, made, strict=True)
             given = []
             for item in piece.gives:
                 given.append(outputs[: item.tensors])
                 del outputs[: item.tensors]
                 host.write(machine, item.layer, given[-1])
-            ran[machine] = _Ran(leaves, given)
+            ran[machine] = _Ran(leaves, given, made)
+        back = self._rooted(results, root)
         for machine, piece in reversed(self.pieces.items()):
-            self._back(host, machine, piece, ran[machine], start if piece.returns else None)
-        assert result is not None  # one of the parts returns it
-        return result.detach()
+            own = [back.get(number) for number in piece.returns]
+            self._back(host, machine, piece, ran[machine], own)
+        return self._as_returned({number: value.detach() for number, value in results.items()})
+
+    def _rooted(self, results: Mapping[int, Tensor], root: Root) -> dict[int, Tensor | None]:
+        """Return the gradient of each result that is learned, None where the loss has none."""
+        leaves = {n: r.detach().requires_grad_(r.requires_grad) for n, r in results.items()}
+        # A loss may work in place, which a leaf does not bear.
+        start, gradient = root(self._as_returned({n: r.clone() for n, r in leaves.items()}))
+        if start.requires_grad:
+            torch.autograd.backward([start], [gradient])
+        return {number: leaf.grad for number, leaf in leaves.items()}
+
+    def _as_returned(self, results: Mapping[int, Tensor]) -> Any:
+        """Return results as the model returns them."""
+        return self.layers.returned([results[number] for number in sorted(results)])
 
     def _back(
         self,
@@ -101,14 +119,12 @@ class GraphPipeline:
         machine: int,
         piece: GraphPiece,
         ran: _Ran,
-        start: tuple[Tensor, Tensor | None] | None,
+        back: Sequence[Tensor | None],
     ) -> None:
-        """Run the backward pass of a part."""
-        roots: list[Tensor] = []
-        gradients: list[Tensor | None] = []
-        if start is not None and start[0].requires_grad:
-            roots.append(start[0])
-            gradients.append(start[1])
+        """Run the backward pass of a part, from the gradients of its results and outputs."""
+        pairs = [(r, g) for r, g in zip(ran.results, back, strict=True) if g is not None]
+        roots = [result for result, _ in pairs]
+        gradients = [gradient for _, gradient in pairs]
         for item, tensors in zip(piece.gives, ran.given, strict=True):
             learned = [tensor for tensor in tensors if tensor.requires_grad]
             gradients += host.read_gradients(machine, item.layer) if learned else []

@@ -11,7 +11,7 @@ from splitopt.errors import CapabilityError, InputError
 from splitopt.profiles import ModelProfile
 from splitopt.profiles.tracing.graphs import METHODS, traced_graph
 from splitopt.profiles.tracing.layers import GraphLayers
-from splitopt.profiles.tracing.running.example import Inputs, fresh, inputs_of
+from splitopt.profiles.tracing.running.example import Inputs, fresh, inputs_of, tensors_in
 from splitopt.profiles.tracing.running.passes import Outcome, direction, whole_pass
 from splitopt.profiles.tracing.running.quiet import SEED, undisturbed
 from splitopt.training.graph.pipeline import GraphPipeline
@@ -75,7 +75,7 @@ def check_parts(pipeline: GraphPipeline, module: nn.Module, inputs: Inputs) -> N
         module.train()
         whole = whole_pass(module, inputs)
         before.restore()
-        result = pipeline.train(fresh(inputs), lambda found: (found, direction(found)))
+        result = pipeline.train(fresh(inputs), _directed)
         gradients = {id(p): p.grad for p in module.parameters() if p.grad is not None}
         before.drop_gradients()
     for traffic in pipeline.traffic.values():
@@ -90,13 +90,23 @@ def _draws(module: nn.Module, inputs: Inputs) -> bool:
         with undisturbed(module), torch.no_grad():
             module.train()
             torch.manual_seed(seed)
-            found.append(module(*fresh(inputs)))
-    return not torch.equal(*found)
+            found.append(tensors_in(module(*fresh(inputs))))
+    return not all(torch.equal(one, two) for one, two in zip(*found, strict=True))
 
 
-def _expect_equal(whole: Outcome, result: Tensor, gradients: dict[int, Any]) -> None:
-    tolerance = TOLERANCES.get(result.dtype, 0.1)
-    pairs = [(whole.outputs[0], result)]
+def _directed(result: Any) -> tuple[Tensor, Tensor | None]:
+    """Return where the backward pass begins: of several results, the sum along their directions."""
+    if isinstance(result, Tensor):
+        return result, direction(result)
+    learned = [item for item in tensors_in(result) if item.requires_grad]
+    terms = [(item * direction(item)).sum() for item in learned]
+    return (torch.stack(terms).sum() if terms else torch.zeros(())), None
+
+
+def _expect_equal(whole: Outcome, result: Any, gradients: dict[int, Any]) -> None:
+    found = tensors_in(result)
+    tolerance = max(TOLERANCES.get(item.dtype, 0.1) for item in found)
+    pairs = list(zip(whole.outputs, found, strict=True))
     same = set(whole.gradients) == set(gradients)
     if same:
         pairs += [(whole.gradients[key], gradients[key]) for key in gradients]

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from splitopt.training.graph.pipeline import GraphPipeline
 
     Batch = tuple[Any, Any]
-    Loss = Callable[[Tensor, Any], Tensor]
+    Loss = Callable[[Any, Any], Tensor]
     MakeOptimizer = Callable[[list[nn.Parameter]], optim.Optimizer]
 
 
@@ -98,8 +98,9 @@ def train_graph(
         its arguments) and what the loss takes. A step of the optimizer follows every
         ``accelerators.micro_batches`` of them, and the last ones.
     loss
-        Called with what the model returns and the second of a pair; returns a tensor of one number,
-        of which a step takes the mean over its micro-batches.
+        Called with what the model returns, a tensor or several as the model has them, and the
+        second of a pair; returns a tensor of one number, of which a step takes the mean over its
+        micro-batches.
     optimizer
         Called with the trained parameters of one machine, such as
         ``lambda parameters: torch.optim.SGD(parameters, lr=0.1)``: every machine has its own.
@@ -223,7 +224,7 @@ def _micro_batch(
     inputs = inputs_like(given, model, number)
     values: list[float] = []
 
-    def root(result: Tensor) -> tuple[Tensor, None]:
+    def root(result: Any) -> tuple[Tensor, None]:
         value = _loss_of(loss, result, targets, number)
         values.append(float(value.detach()))
         return value / among, None
@@ -232,7 +233,7 @@ def _micro_batch(
     return values[0], len(tensors_in(inputs)[0])
 
 
-def _loss_of(loss: Loss, result: Tensor, targets: Any, number: int) -> Tensor:
+def _loss_of(loss: Loss, result: Any, targets: Any, number: int) -> Tensor:
     """Compute a loss; what is wrong with it is the caller's, in one sentence."""
     from torch import Tensor
 
@@ -242,12 +243,19 @@ def _loss_of(loss: Loss, result: Tensor, targets: Any, number: int) -> Tensor:
         raise InputError.at(
             "loss",
             f"fails on what the model returns for micro-batch {number}, of shape "
-            f"{tuple(result.shape)}, and its targets ({reason(error)})",
+            f"{_shapes(result)}, and its targets ({reason(error)})",
         ) from None
     if not isinstance(value, Tensor) or value.numel() != 1:
         found = f"shape {tuple(value.shape)}" if isinstance(value, Tensor) else type(value).__name__
         raise InputError.at("loss", f"returns {found}; it must return a tensor of one number")
     return value.reshape(())
+
+
+def _shapes(result: Any) -> str:
+    """Return the shapes of what a model returned."""
+    from splitopt.profiles.tracing.running.example import tensors_in
+
+    return " and ".join(str(tuple(item.shape)) for item in tensors_in(result))
 
 
 def _optimizers(pipeline: GraphPipeline, optimizer: MakeOptimizer) -> list[optim.Optimizer]:

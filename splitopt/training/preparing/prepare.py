@@ -21,6 +21,7 @@ from torch import Tensor, nn
 from splitopt.errors import CapabilityError, InputError
 from splitopt.models import build, model_names
 from splitopt.profiles import ModelProfile
+from splitopt.profiles.tracing.running.example import inputs_of
 from splitopt.profiles.tracing.running.wrapped import unwrapped
 from splitopt.profiles.tracing.source import open_model
 from splitopt.profiles.tracing.split import SplitModel
@@ -40,6 +41,7 @@ from splitopt.training.preparing.fitting import (
     fitted,
     seen_as_one_tensor,
 )
+from splitopt.training.preparing.graphs import match_graph
 from splitopt.training.preparing.loading import loaded as load
 from splitopt.training.preparing.masked import sum_described, with_masked_uploads
 from splitopt.training.preparing.matching import match
@@ -170,7 +172,10 @@ def prepare(job: TrainingJob, rank: int | None = None) -> Prepared:
         example = loaded.train_inputs[:2]
         module = seen_as_one_tensor(module, example)
         check_outputs(module, loaded, task)
-        split = match(module, example_of(example), program.profile, job.match, job.stages)
+        if program.is_graph:
+            split = match_graph(job, program, module, inputs_of(example_of(example), module))
+        else:
+            split = match(module, example_of(example), program.profile, job.match, job.stages)
     split, positions = for_any_length(split, module, loaded, job, program.profile)
     if own_data is not None:
         own_data = replace(own_data, data=loaded)  # in the types that the model takes
@@ -178,7 +183,8 @@ def prepare(job: TrainingJob, rank: int | None = None) -> Prepared:
     else:
         clients = make_clients(
             program, loaded, job.partition, job.seed,
-            samples=job.samples, device=place, rows=rows, positions=positions,
+            samples="data" if program.all_data else job.samples, device=place, rows=rows,
+            positions=positions,
         )  # fmt: skip
     own = copy.deepcopy(module).to(place)
     scheme = build_scheme(

@@ -103,14 +103,14 @@ def warn_of_memory(scenario: Mapping[str, Any], options: Options) -> None:
     scenario
         Of the plan, as plain data.
     """
+    if options.privacy is None:
+        return
     planned = scenario.get("privacy", {}).get("per_sample_gradients", False)
-    devices = scenario["devices"]
+    devices = scenario.get("devices", ())
     if isinstance(devices, Mapping):  # columns, of which one may be of memory
         limited = ["devices"] * any(name.startswith("memory") for name in devices["columns"])
     else:
         limited = [device["name"] for device in devices if device.get("memory") is not None]
-    if options.privacy is None:
-        return
     every = (*scenario.get("servers", ()), *scenario.get("nodes", ()))
     servers = [server["name"] for server in every if server.get("memory") is not None]
     if options.privacy.covers == "model" and servers and planned != "model":

@@ -28,6 +28,8 @@ from splitopt.training.data.shards import Elsewhere, Shard
 from splitopt.training.model_parts.averaging import statistics_of
 from splitopt.training.model_parts.copies import Split
 from splitopt.training.options import Options, ServerOrder
+from splitopt.training.other_schemes import GRAPH
+from splitopt.training.preparing.graphs import graph_split
 from splitopt.training.preparing.matching import cut_numbers
 from splitopt.training.preparing.pixel import set_apart, with_noise
 from splitopt.training.preparing.private import check_penalty, check_private, guarded
@@ -203,7 +205,9 @@ def build_scheme(
     if options.order is None:
         options = replace(options, order=kind.usual_order)
     clients = [replace(client, cuts=own) for client, own in zip(clients, cuts, strict=True)]
-    into = Split(split.split, split.state.written, _packed(split))
+    into: Split = Split(split.split, split.state.written, _packed(split))
+    if program.plays == GRAPH:
+        into = graph_split(program, split)
     check_penalty(clients, kind, options)
     clients = oversampled(clients, options)
     noise = with_noise(clients, kind, split, into, options, model)
@@ -323,8 +327,10 @@ def round_options(program: Program, options: Options | None = None) -> Options:
         own = getattr(given, name)
         if own not in (value, getattr(default, name)):
             raise InputError.at(name, f"is {own}, the plan says {value}; leave it out")
-    own = {"server_order": _server_order(program, given)}
-    return replace(given, **planned, **by_step_rule(program, given), **own)
+    by_scheme: dict[str, Any] = {"server_order": _server_order(program, given)}
+    if program.plays == GRAPH and given.optimizer_state == "reset":
+        by_scheme["optimizer_state"] = "keep"  # a round is one step, and would forget all others
+    return replace(given, **planned, **by_step_rule(program, given), **by_scheme)
 
 
 STEP_RULE = (

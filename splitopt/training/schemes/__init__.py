@@ -6,6 +6,7 @@ from splitopt.training.schemes.base import TrainingError as TrainingError
 from splitopt.training.schemes.clustered import Clustered as Clustered
 from splitopt.training.schemes.federated import Centralized as Centralized
 from splitopt.training.schemes.federated import Federated as Federated
+from splitopt.training.schemes.graph_parts import GraphParts as GraphParts
 from splitopt.training.schemes.multihop import Multihop as Multihop
 from splitopt.training.schemes.multihop import UShaped as UShaped
 from splitopt.training.schemes.split_nn import SplitNN as SplitNN
@@ -27,5 +28,6 @@ SCHEMES: dict[str, type[Scheme]] = {
         Multihop,
         UShaped,
         SplitNN,
+        GraphParts,
     )
 }

@@ -110,6 +110,7 @@ def validate_job(
             "is 'batch', and a plan is of samples that are as long as the longest of the data; "
             "validate it with 'data', and measure what is saved with splitopt train --wire",
         )
+    program_of(job.plan, job.source).expect_parties(job.source)
     if steps is not None:
         job = replace(job, plan=first_steps(job.plan, steps, job.source))
     check_detail(program_of(job.plan, job.source), job.source)

@@ -19,7 +19,8 @@ NAMES = {
     "codec": CODECS,
     "optimizer": list(OPTIMIZER.own),
     "task": list(TASK.own),
-    "scheme": list(SCHEME.own),
+    # The suite's small model is a chain; the parts of a graph have tests/training/graph.
+    "scheme": [name for name in SCHEME.own if name != "graph"],
 }
 SKIPPED = {
     ("codec", "feedback adds up"): {*CODECS} - {"topk:0.2:feedback"},
