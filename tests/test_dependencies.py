@@ -11,9 +11,10 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
 BEHIND_AN_EXTRA = {
-    "PIL", "cryptography", "distributed", "executorch", "flwr", "nvflare", "nvflare_client",
-    "nvflare_server", "onnxruntime", "opacus", "openvino", "ortools", "pandas", "plan_device",
-    "plan_server", "plan_task", "pyarrow", "pymoo", "ray", "safetensors", "torch", "xlsxwriter",
+    "cryptography", "distributed", "executorch", "flower_socket", "flwr", "nvflare",
+    "nvflare_client", "nvflare_server", "onnxruntime", "opacus", "openvino", "ortools", "pandas",
+    "PIL", "plan_device", "plan_server", "plan_task", "pyarrow", "pymoo", "ray", "safetensors",
+    "torch", "xlsxwriter",
 }  # fmt: skip
 
 

@@ -65,7 +65,7 @@ def pair(ends):
 
 @pytest.fixture(autouse=True)
 def any_socket(monkeypatch):
-    """Let pairs of sockets, which are not of TCP, take its options."""
+    """Accept options of TCP at pairs of sockets, which are not of TCP."""
     kept = socket.socket.setsockopt
 
     def lenient(self, *options):

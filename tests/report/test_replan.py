@@ -178,7 +178,7 @@ def test_a_hundred_million_devices_lose_half(tmp_path):
     ("name", "words"),
     [
         ("examples/two-servers.yaml", "choose more"),
-        ("digits-clusters", None),
+        ("examples/graph-inception.yaml", None),
     ],
 )
 def test_a_page_without_sliders_says_why(name, words):

@@ -158,7 +158,7 @@ class Listener:
         self.port = int(self.socket.getsockname()[1])
 
     def close(self) -> None:
-        """Let nobody in any more."""
+        """Accept nobody any more."""
         self.socket.close()
 
     def lines(

@@ -40,7 +40,7 @@ class Elsewhere(Protocol):
     """Who trains rounds whose plan follows, where that is not this process alone."""
 
     def follow(self, program: Program) -> None:
-        """Take cuts, shares and pace of the round that begins."""
+        """Begin a round with its cuts, shares and pace."""
 
     def measured(self) -> Timeline:
         """Return what the tasks of the last round took, in planned seconds."""

@@ -48,7 +48,7 @@ def rounded(columns: list[IntArray], weights: FloatArray, count: IntArray, layer
 
 
 def may_gain(fleet: Fleet, is_sum: bool, counts: IntArray, best: float) -> bool:
-    """Tell whether counts (C, L) may be better than a value that was reached, up to rounding.
+    """Return whether counts (C, L) may be better than a value that was reached, up to rounding.
 
     They may wherever there are budgets, which say by themselves whether counts are a plan.
     """

@@ -181,6 +181,7 @@ def lower_bound(
     return float(price @ total) + constant - rounding * size
 
 
+@np.errstate(under="ignore")  # what lies far within its budget counts for nothing
 def _mix(measure: Measure, mixture: Mixture, softness: float) -> None:
     """Find the best weights by Newton steps, each a quadratic program, and drop idle columns."""
     weights, totals = mixture.weights, mixture.totals

@@ -21,7 +21,7 @@ def fleet(objective, budgets):
 
 
 class Patience:
-    """Says stop after so many questions, and counts them."""
+    """A clock that stops the work after so many questions, and counts them."""
 
     def __init__(self, most):
         self.most, self.asked = most, 0
