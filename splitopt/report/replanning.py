@@ -17,6 +17,7 @@ from splitopt.problems.limits import allowed_by_tied
 from splitopt.report.plan_page.opened import OpenedStar, opened_star
 from splitopt.report.replanning_clusters import cluster_data
 from splitopt.report.replanning_pipeline import pipeline_data
+from splitopt.report.summary import report_of
 
 MOST_CELLS = 6_000
 """Groups times cuts of which a page carries the numbers."""
@@ -44,18 +45,19 @@ class Replanning(NamedTuple):
 
 def replanning(plan: Plan, opened: OpenedStar | None = None) -> Replanning:
     """Return what the page of a plan needs to plan anew; `opened` are its objects, if known."""
-    if plan.problem == "pipeline_partition":
+    sliders = getattr(report_of(plan), "SLIDERS", None)
+    if sliders == "pipeline":
         found = pipeline_data(plan)
         if isinstance(found, dict):
             return Replanning(found, scripts=("pipeline.js", "what_if_pipeline.js"))
         return Replanning(why_not=found)
-    if plan.problem in ("cluster_and_spectrum", "cut_and_clusters"):
+    if sliders == "clusters":
         found = cluster_data(plan)
         if isinstance(found, dict):
             scripts = ("cluster_cost.js", "clusters.js", "what_if_clusters.js")
             return Replanning(found, scripts=scripts)
         return Replanning(why_not=found)
-    if plan.problem != "cut_and_resources":
+    if sliders != "shares":
         return Replanning()
     if plan.objective not in OBJECTIVES:
         return Replanning(

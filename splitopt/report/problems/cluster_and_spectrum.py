@@ -11,6 +11,8 @@ from splitopt.report.numbers import duration, percent, seconds
 
 SHOWS_ROUND = True
 """Whether the page of a plan shows a round as it is simulated."""
+SLIDERS = "clusters"
+"""What plans anew in the page of a plan, see `splitopt.report.replanning`."""
 
 
 def content(plan: Plan) -> Content:

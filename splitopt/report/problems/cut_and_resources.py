@@ -11,6 +11,8 @@ from splitopt.report.longest import longest_devices
 from splitopt.report.numbers import duration, percent, seconds
 from splitopt.units import readable_bytes
 
+SLIDERS = "shares"
+"""What plans anew in the page of a plan, see `splitopt.report.replanning`."""
 PHASES = ("download_s", "device_s", "upload_s", "server_s")
 _COLUMNS = (
     Column("device", "Device", text=True),

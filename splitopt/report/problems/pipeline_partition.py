@@ -14,6 +14,8 @@ from splitopt.units import counted, readable_bytes
 
 SHOWS_ROUND = True
 """Whether the page of a plan shows a round as it is simulated."""
+SLIDERS = "pipeline"
+"""What plans anew in the page of a plan, see `splitopt.report.replanning`."""
 _NODES = (
     Column("node", "Node", text=True),
     Column("layers", "Layers", text=True),
