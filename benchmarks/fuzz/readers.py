@@ -17,7 +17,7 @@ ROOT = Path(splitopt.__file__).parent
 _CALLS = {
     "read_text", "read_bytes", "parse_json", "parse_yaml", "fromfile", "load_file", "safe_open",
     "memmap", "read_csv", "read_table", "table_of", "read_rows", "read_archive", "Archive",
-    "read_yaml",
+    "read_yaml", "read_json",
 }  # fmt: skip
 _OF = {
     ("np", "load"), ("json", "load"), ("json", "loads"), ("yaml", "load"), ("csv", "reader"),
@@ -38,6 +38,7 @@ REACHED: dict[str, str] = {
     "documents.yaml_text.parse_yaml": "rounds to accuracy",
     "documents.yaml_text.read_yaml": "scenario",
     "documents.json_text.parse_json": "instance (cut_and_resources)",
+    "documents.json_text.read_json": "instance (cut_and_resources)",
     "scenario.scenario.Scenario.load": "scenario",
     "problems.registry.load_problem": "instance (cut_and_resources)",
     "problems.registry._read_npz": "instance (cut_and_resources)",
@@ -180,6 +181,7 @@ LEFT_OUT: dict[str, str] = {
     "export.written.loader.read_weights": _ALONE,
     "export.written.train_pipeline.main": _ALONE,
     "export.written.train_graph.manifest": _ALONE,
+    "export.written.flower_socket.Line.receive": _ALONE,
 }
 """Function -> why nothing is spoiled for it."""
 

@@ -68,7 +68,7 @@ class Line:
                 (str(name), KINDS[kind], list(shape)) for name, kind, shape in json.loads(head)
             ]
             sizes = [kind.itemsize * int(np.prod(shape)) for _, kind, shape in about]
-        except (ValueError, TypeError, KeyError) as error:
+        except (ValueError, TypeError, KeyError, OverflowError, RecursionError) as error:
             raise ConnectionError("a batch was changed on its way") from error
         rest = self._read(_below(sum(sizes), MOST_BYTES))
         if not hmac.compare_digest(self._read(32), self._mac(self.other, length + head + rest)):
