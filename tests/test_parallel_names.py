@@ -6,14 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from splitopt.errors import InputError
 from splitopt.planning.explaining import explained_problems, explainer_of
 from splitopt.problems import PROBLEMS, problem_class
 from splitopt.solvers import SOLVERS, solver_class
 
 ROOT = Path(__file__).parents[1]
-NOT_OF_SCENARIOS = frozenset({"replicated_pipeline"})
-"""Problems that are made of profiles and arrays alone, and have no plans."""
 
 
 @pytest.mark.parametrize("name", PROBLEMS)
@@ -21,12 +18,8 @@ def test_every_problem_is_complete(name):
     """A registered problem has solvers, tests, a page, instances and an explainer of its plans."""
     assert problem_class(name).name == name
     assert SOLVERS[name]
-    if name in NOT_OF_SCENARIOS:
-        with pytest.raises(InputError, match=f"{name} does not start from a scenario"):
-            problem_class(name).from_scenario("digits-splitfed")
-        assert name not in explained_problems()
-    else:
-        assert explainer_of(name).problem == name
+    assert name in explained_problems()
+    assert explainer_of(name).problem == name
     assert list((ROOT / "tests" / "problems").glob(f"{name}/test_*.py"))
     assert (ROOT / "docs" / "problems" / f"{name}.md").exists()
     assert list((ROOT / "benchmarks" / "instances" / name).iterdir())

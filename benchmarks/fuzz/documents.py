@@ -259,6 +259,24 @@ accelerators:
   cpu: {{name: host, compute: 300 kFLOP/s}}
 training: {{rounds: 2}}
 """
+SCENARIOS["replicas.yaml"] = f"""{_HEAD}name: replicas
+model: {{file: layers.json}}
+replication:
+  types:
+    - {{name: fast, count: 2, compute: 1 MFLOP/s, rate: 2 Mbit/s, memory: 1 MiB, reserve: 1 kB}}
+    - {{name: slow, compute: 300 kFLOP/s, rate: 1 Mbit/s, memory: 2 MiB}}
+  batch_size: 2
+  micro_batches: 4
+  schedule: pipedream
+  recompute: choose
+  optimizer: adam
+  shard_optimizer: true
+  duplex: half
+  overlap: true
+  max_replicas: 2
+  use_all_machines: true
+training: {{rounds: 2}}
+"""
 SCENARIOS["target.yaml"] = f"""{_HEAD}name: target
 model: {{file: tiny.json}}
 {_DEVICES}links: {{downlink: 1 Mbit/s, uplink: 1 Mbit/s}}

@@ -87,6 +87,7 @@ SCENARIOS = (
         weight=6,
     ),
     Target("scenario (accelerators)", ("branches.yaml",), _plan(), ("layers.json",), weight=6),
+    Target("scenario (replication)", ("replicas.yaml",), _plan(), ("layers.json",), weight=6),
     Target(
         "scenario (target)", ("target.yaml",), _plan(), ("tiny.json", "curve.json"), weight=6,
     ),

@@ -42,7 +42,7 @@ class Explainer(ABC, Generic[ProblemT, DecisionT, PredictionT]):
     machines: ClassVar[tuple[str, ...]] = ("devices", "servers")
     """The sections of a scenario whose machines compute in this problem."""
     needs_fleet: ClassVar[bool] = True
-    """Whether it is about devices, which a scenario of accelerators has not."""
+    """Whether it is about devices, which one with accelerators or replication has not."""
     counts_messages: ClassVar[bool] = True
     """Whether its seconds include those that a machine model states per message."""
     searches: ClassVar[type[Document] | None] = None

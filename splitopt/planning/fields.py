@@ -39,6 +39,7 @@ _WHOLE = (
     "adapters",
     "energy",
     "accelerators",
+    "replication",
 )
 """Sections that are named as a whole where nothing of them is used."""
 _OWN = ("channel_gain", "snr")

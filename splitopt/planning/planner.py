@@ -207,11 +207,11 @@ def _in_order(scenario: Scenario, server_order: str, objective: str | None) -> S
 def default_problem(scenario: Scenario) -> str:
     """Return the problem that a section of a scenario asks for, the first of all without one.
 
-    With accelerators it is ``graph_partition``, with generators ``generator_pairing``, with compute
-    nodes ``pipeline_partition``, with distributions ``cut_under_uncertainty``, with clusters alone
-    ``cut_and_clusters`` if their cut is left open and ``cluster_and_spectrum`` if it is named,
-    otherwise ``cut_and_resources``: of several the last in the registry, because a problem builds
-    on the sections of those before it.
+    With replication it is ``replicated_pipeline``, with accelerators ``graph_partition``, with
+    generators ``generator_pairing``, with compute nodes ``pipeline_partition``, with distributions
+    ``cut_under_uncertainty``, with clusters alone ``cut_and_clusters`` if their cut is left open
+    and ``cluster_and_spectrum`` if it is named, otherwise ``cut_and_resources``: of several the
+    last in the registry, because a problem builds on the sections of those before it.
     """
     planned = explained_problems()
     for problem in reversed(planned):

@@ -27,7 +27,7 @@ def as_scenario(value: ScenarioLike, argument: str = "scenario", *, fleet: bool 
     argument
         How messages call it.
     fleet
-        Whether it must have devices, which one with accelerators has not.
+        Whether it must have devices, which one with accelerators or replication has not.
 
     Raises
     ------
@@ -54,12 +54,13 @@ def as_scenario(value: ScenarioLike, argument: str = "scenario", *, fleet: bool 
 
 
 def expect_fleet(scenario: Scenario, argument: str = "scenario") -> None:
-    """Raise `InputError` for a scenario of accelerators where a fleet of devices is needed."""
-    if scenario.accelerators is not None:
+    """Raise `InputError` for a scenario whose machines stand in the place of a fleet."""
+    if (section := scenario.without_fleet) is not None:
+        problem = {"accelerators": "graph_partition", "replication": "replicated_pipeline"}[section]
         raise InputError.at(
             argument,
-            "has 'accelerators' and no fleet of devices, which this is about; graph_partition "
-            "plans it ('splitopt plan' without --problem)",
+            f"has {section!r} and no fleet of devices, which this is about; {problem} plans it "
+            "('splitopt plan' without --problem)",
         )
 
 

@@ -167,10 +167,10 @@ def _result_facts(result: Result | PlanResult) -> Iterable[tuple[str, str]]:
 
 def _scenario(scenario: Scenario) -> View:
     facts = [("Model", scenario.model.profile or str(scenario.model.file))]
-    if scenario.accelerators is not None:
-        stated = scenario.accelerators.model_dump(mode="json", exclude_none=True)
+    if (section := scenario.without_fleet) is not None:
+        stated = getattr(scenario, section).model_dump(mode="json", exclude_none=True)
         rows = [{"field": name, "value": text} for name, text in _texts(stated).items()]
-        table = replace(_table("fields", rows), caption="Accelerators")
+        table = replace(_table("fields", rows), caption=section.capitalize())
         return View(f"Scenario {scenario.name}", tuple(facts), (table,))
     facts += [("Devices", f"{scenario.device_count():,} in {len(scenario.devices):,} entries")]
     for name in ("servers", "nodes"):
@@ -194,6 +194,9 @@ def _texts(row: Mapping[str, Any]) -> dict[str, str]:
     for key, value in row.items():
         if isinstance(value, Mapping):
             found |= {f"{key} {inner}": text for inner, text in _texts(value).items()}
+        elif isinstance(value, list | tuple) and value and isinstance(value[0], Mapping):
+            for place, part in enumerate(value):
+                found |= _texts({f"{key}[{place}]": part})
         else:
             found[key] = value if isinstance(value, str) else f"{value}"
     return found

@@ -81,6 +81,15 @@ def with_machine_files_read(document: Any, folder: Path) -> Any:
         own = _with_file_read(found["accelerators"], folder, f"accelerators.{FIELD}")
         cpu = _with_file_read(own.get("cpu"), folder, f"accelerators.cpu.{FIELD}")
         found["accelerators"] = {**own, "cpu": cpu} if "cpu" in own else own
+    stated = found.get("replication")
+    if isinstance(stated, Mapping) and isinstance(stated.get("types"), list):
+        found["replication"] = {
+            **stated,
+            "types": [
+                _with_file_read(part, folder, f"replication.types[{index}].{FIELD}")
+                for index, part in enumerate(stated["types"])
+            ],
+        }
     return found
 
 

@@ -97,6 +97,10 @@ class Scenario(Shown, Sections):
         if self.accelerators is not None:
             where = f"{len(self.accelerators.names())} machines"
             return f"{self.name!r}: {where}, {self.model.profile or self.model.file}"
+        if self.replication is not None:
+            count, types = sum(one.count for one in self.replication.types), self.replication.types
+            where = f"{counted(count, 'machine')} of {counted(len(types), 'type')}"
+            return f"{self.name!r}: {where}, {self.model.profile or self.model.file}"
         words.append(self.model.profile or str(self.model.file))
         return f"{self.name!r}: {counted(self.device_count(), 'device')}, {', '.join(words)}"
 
@@ -244,10 +248,11 @@ class Scenario(Shown, Sections):
         """Return the profile with the work and memory that privacy takes, where it is asked for."""
         if not self.privacy.per_sample_gradients:
             return profile
-        if self.accelerators is not None:
+        if self.without_fleet is not None:
             raise InputError.at(
                 "privacy.per_sample_gradients",
-                "is about devices with a server or a pipeline, not about accelerators; drop it",
+                "is about devices with a server or a pipeline, not about "
+                f"{self.without_fleet}; drop it",
             )
         listed = () if isinstance(self.devices, DeviceColumns) else self.devices
         covered = self.privacy.per_sample_gradients

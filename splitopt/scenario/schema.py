@@ -41,6 +41,6 @@ def scenario_schema() -> dict[str, Any]:
     fleet = ["devices", "links"]
     always = [name for name in schema["required"] if name not in fleet]
     schema["required"] = ["format", "version", *always]
-    kinds = [[*fleet, "servers"], [*fleet, "nodes"], ["accelerators"]]
+    kinds = [[*fleet, "servers"], [*fleet, "nodes"], ["accelerators"], ["replication"]]
     schema["anyOf"] = [{"required": kind} for kind in kinds]
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema}

@@ -28,6 +28,7 @@ from splitopt.scenario.parts import (
     Training,
 )
 from splitopt.scenario.precision import Precision
+from splitopt.scenario.replication import Replication
 from splitopt.scenario.robust import Robust
 from splitopt.scenario.spectrum import Clusters, Spectrum
 from splitopt.scenario.time_to_accuracy import TimeToAccuracySection
@@ -36,6 +37,8 @@ from splitopt.scenario.varying import Distributions
 
 NO_LINKS = Links(downlink=Link(), uplink=Link())
 """The links of no devices."""
+WHOLE_MODEL = ("accelerators", "replication")
+"""Sections whose machines train the whole model, in the place of a fleet; one at most is stated."""
 MOST_SINGLE = 200_000
 """Devices that are looked at one by one, groups expanded: that takes about 1 GB of memory."""
 
@@ -55,6 +58,7 @@ class Sections(Part):
     nodes: Annotated[tuple[Node, ...], Field(min_length=1)] = ()
     pipeline: Pipeline = Pipeline()
     accelerators: Accelerators | None = None
+    replication: Replication | None = None
     training: Training = Training()
     privacy: Privacy = Privacy()
     tradeoff: Tradeoff = Tradeoff()
@@ -79,8 +83,8 @@ class Sections(Part):
     @model_validator(mode="before")
     @classmethod
     def _without_a_fleet(cls, value: Any) -> Any:
-        """Fill in that there are no devices and links where there are accelerators instead."""
-        if not isinstance(value, Mapping) or value.get("accelerators") is None:
+        """Fill in that there are no devices and links where machines train a whole model."""
+        if not isinstance(value, Mapping) or all(value.get(name) is None for name in WHOLE_MODEL):
             return value
         return {"devices": NO_DEVICES, "links": NO_LINKS, **value}
 
@@ -98,6 +102,11 @@ class Sections(Part):
             for key, value in document.items()
             if value or key not in ("servers", "nodes", "guesses")
         }
+
+    @property
+    def without_fleet(self) -> str | None:
+        """The section that stands in the place of a fleet of devices; None where there is one."""
+        return next((name for name in WHOLE_MODEL if getattr(self, name) is not None), None)
 
     def to_dict(self) -> dict[str, Any]:
         """Return the scenario as plain data, quantities as texts with units."""

@@ -15,7 +15,7 @@ from splitopt.scenario.guesses import check_guesses
 from splitopt.scenario.names import clashes
 from splitopt.scenario.nodes import Node, Pipeline
 from splitopt.scenario.parts import Device, Link, Server
-from splitopt.scenario.sections import MOST_SINGLE, NO_LINKS, Sections
+from splitopt.scenario.sections import MOST_SINGLE, NO_LINKS, WHOLE_MODEL, Sections
 
 MOST_DEVICES = 2_000_000_000
 """Devices of a scenario, groups counted whole, which only plans by group take so many of."""
@@ -42,8 +42,8 @@ def mistakes_between(scenario: Sections) -> Iterator[Mistake]:
         yield from _twice("devices", scenario.devices)
     yield from _twice("servers", scenario.servers)
     yield from _twice("nodes", scenario.nodes)
-    if scenario.accelerators is not None:
-        yield from _beside_accelerators(scenario)
+    if scenario.without_fleet is not None:
+        yield from _beside(scenario.without_fleet, scenario)
         return
     if not isinstance(scenario.devices, DeviceColumns) and not scenario.devices:
         yield Mistake(("devices",), "is empty; give at least one device")
@@ -202,9 +202,10 @@ def _twice(section: str, groups: Sequence[Device | Node | Server]) -> Iterator[M
         yield Mistake((section, index), f"the name {shown(name)} stands twice; names must differ")
 
 
-def _beside_accelerators(scenario: Sections) -> Iterator[Mistake]:
-    """Reject what accelerators have no use for, and a fleet beside them."""
+def _beside(section: str, scenario: Sections) -> Iterator[Mistake]:
+    """Reject what machines that train the whole model have no use for, and a fleet beside them."""
     stated = {
+        **{name: getattr(scenario, name) for name in WHOLE_MODEL if name != section},
         "devices": scenario.devices,
         "links": scenario.links != NO_LINKS,
         "servers": scenario.servers,
@@ -215,7 +216,8 @@ def _beside_accelerators(scenario: Sections) -> Iterator[Mistake]:
         if value:
             yield Mistake(
                 (name,),
-                "does not go with 'accelerators', which run the whole model; drop one of both",
+                f"does not go with {section!r}, whose machines run the whole model; drop one of "
+                "both",
             )
 
 

@@ -18,12 +18,15 @@ import numpy as np
 
 from splitopt.documents.checks import check_whole
 from splitopt.errors import InputError
+from splitopt.problems.base import FloatArray
 from splitopt.problems.replicated_pipeline import (
     ReplicatedPipeline,
     ReplicatedPipelineDecision,
     Stage,
 )
 
+KINDS: tuple[Literal["forward", "backward"], ...] = ("forward", "backward")
+"""Passes of a micro-batch through a stage, in the order of `factors`."""
 MOST_PASSES = 1_000_000
 """Longer steps are refused."""
 
@@ -63,6 +66,7 @@ def run_schedule(
     problem: ReplicatedPipeline,
     decision: ReplicatedPipelineDecision,
     micro_batches: int | None = None,
+    factors: FloatArray | None = None,
 ) -> ScheduleRun:
     """Run a step of a pipeline.
 
@@ -76,15 +80,25 @@ def run_schedule(
         The pipeline.
     micro_batches
         Of the step; the problem's by default.
+    factors
+        Shape (stages, micro-batches, 2): by which passes, forward and backward, are stretched; 1
+        by default.
 
     Raises
     ------
     InputError
-        The decision does not fit the problem, or the step has more than `MOST_PASSES` passes.
+        The decision does not fit the problem, the factors do not fit the step, or it has more than
+        `MOST_PASSES` passes.
     """
     count = problem.micro_batches if micro_batches is None else micro_batches
     check_whole("micro_batches", count, 1)
     stages = problem.stages(decision)
+    if factors is not None and factors.shape != (len(stages), count, len(KINDS)):
+        raise InputError.at(
+            "factors",
+            f"has shape {factors.shape}, it must have {(len(stages), count, len(KINDS))}: stages, "
+            "micro-batches, forward and backward",
+        )
     if 2 * count * len(stages) > MOST_PASSES:
         raise InputError.at(
             "micro_batches",
@@ -92,7 +106,7 @@ def run_schedule(
             "passes; take fewer",
         )
     teams = [_team(problem, stage, count) for stage in stages]
-    passes = list(_passes(teams, count, problem.schedule == "gpipe"))
+    passes = list(_passes(teams, count, problem.schedule == "gpipe", factors))
     flush = problem.schedule != "pipedream"
     ends = dict.fromkeys(range(len(stages)), 0.0)
     for done in passes:
@@ -184,7 +198,9 @@ def _deal(shares: np.ndarray[tuple[int], np.dtype[np.float64]], count: int) -> l
     return found
 
 
-def _passes(teams: list[_Team], count: int, forward_first: bool) -> Iterator[Pass]:
+def _passes(
+    teams: list[_Team], count: int, forward_first: bool, factors: FloatArray | None
+) -> Iterator[Pass]:
     """Yield the passes in the order of their ends."""
     running: list[tuple[float, int, Pass]] = []
     clock, begun = 0.0, 0
@@ -195,6 +211,8 @@ def _passes(teams: list[_Team], count: int, forward_first: bool) -> Iterator[Pas
         if (chosen := device.next_pass(forward_first)) is not None:
             kind, batch = chosen
             seconds = device.forward_s if kind == "forward" else device.backward_s
+            if factors is not None:
+                seconds *= float(factors[stage, batch, KINDS.index(kind)])
             done = Pass(stage, number, batch, kind, clock, clock + seconds)
             heapq.heappush(running, (done.end_s, begun, done))
             begun += 1

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from splitopt.errors import InputError
-from splitopt.problems.inputs import profile_of
+from splitopt.problems.inputs import as_profile, as_scenario, profile_of
 from splitopt.problems.linear_program import LinearProgram, StatedOnce, Values
 from splitopt.problems.replicated_pipeline.bounds import cheap_bound
 from splitopt.problems.replicated_pipeline.data import ReplicatedPipelineData
@@ -90,18 +90,26 @@ class ReplicatedPipeline(ReplicatedPipelineData, StatedOnce[ReplicatedPipelineDe
     def from_scenario(
         cls, scenario: ScenarioLike, profile: ProfileLike | None = None, objective: str = "period"
     ) -> ReplicatedPipeline:
-        """Raise `InputError`: a scenario has owners of data, who take part in its pipelines.
+        """Build the problem of a scenario with the section ``replication``.
+
+        Parameters
+        ----------
+        scenario, profile
+            The types of machines and their model; the scenario's own model by default.
+        objective
+            ``"period"``.
 
         Raises
         ------
         InputError
-            Always; the message names what takes scenarios, and what makes this problem.
+            The scenario has no such section, a machine has layers that were not measured, or memory
+            is limited and the profile does not say what its layers keep.
         """
-        del scenario, profile, objective
-        raise InputError(
-            "replicated_pipeline does not start from a scenario, in whose pipelines the owners of "
-            "the data take part: pipeline_partition does; read an instance, or give the arrays"
-        )
+        from splitopt.problems.replicated_pipeline.tables import tables_from_scenario
+
+        read = as_scenario(scenario, fleet=False)
+        tables = tables_from_scenario(read, as_profile(profile, read))
+        return cls(**tables, objective=objective)
 
     @classmethod
     def from_profile(
