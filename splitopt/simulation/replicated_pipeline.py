@@ -17,6 +17,8 @@ from splitopt.timeline import Resource, Timeline
 
 MOST_REPLAYED = 200_000
 """Passes of all stages that are replayed of a longer step."""
+MOST_RUN = 20_000
+"""Passes of all stages that are run to say how long a longer step is."""
 PHASES = (*KINDS, "all-reduce")
 _LONG = 640
 """Micro-batches of a long step; the pace is what they take beyond a tenth of them."""
@@ -108,10 +110,12 @@ def full_pace(problem: ReplicatedPipeline, decision: ReplicatedPipelineDecision)
 def step_seconds(problem: ReplicatedPipeline, decision: ReplicatedPipelineDecision) -> float:
     """Return how long a step takes, from the first pass to the end of the last all-reduce.
 
-    Of a step with more than `MOST_REPLAYED` passes, those beyond take as long as the second half of
-    these does.
+    Of a longer step than that of `MOST_RUN` passes, and of four micro-batches for each machine, the
+    micro-batches beyond take as long as the second half of these does.
     """
-    count = min(problem.micro_batches, max(2, MOST_REPLAYED // (2 * len(decision.ends))))
+    passes, machines = 2 * len(decision.ends), int(decision.devices.sum())
+    most = min(max(MOST_RUN // passes, 4 * machines), MOST_PASSES // passes)
+    count = min(problem.micro_batches, most)
     whole = run_schedule(problem, decision, count).step_s
     if count == problem.micro_batches:
         return whole

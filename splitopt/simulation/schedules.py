@@ -10,7 +10,7 @@ is furthest behind its share.
 from __future__ import annotations
 
 import heapq
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
@@ -178,7 +178,7 @@ def _team(problem: ReplicatedPipeline, stage: Stage, count: int) -> _Team:
         )
         for kind in kinds
     ]
-    dealt = _deal(stage.shares[kinds], count)
+    dealt = deal(stage.shares[kinds], count)
     for number in dealt:
         devices[number].to_come += 1
     if problem.schedule == "gpipe":
@@ -187,9 +187,12 @@ def _team(problem: ReplicatedPipeline, stage: Stage, count: int) -> _Team:
     return _Team(devices, dealt)
 
 
-def _deal(shares: np.ndarray[tuple[int], np.dtype[np.float64]], count: int) -> list[int]:
-    """Deal micro-batches one by one to the device that is furthest behind its share."""
-    given = np.zeros(len(shares))
+def deal(shares: Sequence[float] | FloatArray, count: int) -> list[int]:
+    """Return for each of ``count`` micro-batches the device of a stage that does it.
+
+    They are dealt one by one to the device that is furthest behind its share.
+    """
+    shares, given = np.asarray(shares, dtype=np.float64), np.zeros(len(shares))
     found = []
     for number in range(1, count + 1):
         chosen = int((shares * number - given).argmax())

@@ -29,6 +29,7 @@ SCHEME = Kind(
         "u_shaped": f"{_SCHEMES}.multihop:UShaped",
         "split_nn": f"{_SCHEMES}.split_nn:SplitNN",
         "graph": f"{_SCHEMES}.graph_parts:GraphParts",
+        "replicas": f"{_SCHEMES}.replicated_stages:ReplicatedStages",
     },
     f"{_SCHEMES}.naming:read",
     f"{_SCHEMES}.naming:defines",

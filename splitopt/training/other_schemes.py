@@ -13,6 +13,18 @@ THREE_PARTS = ("u_shaped", "split_nn")
 """Schemes of owners with the first and the last part of a pipeline, and one node between them."""
 GRAPH = "graph"
 """The scheme of the parts of a graph, which no other scheme cuts."""
+REPLICAS = "replicas"
+"""The scheme of stages with several machines each, which share the micro-batches of a step."""
+HOSTED = {
+    GRAPH: "is a plan of graph_partition, whose machines exchange tensors through the memory of "
+    "one host and are no parties of their own; 'splitopt train' trains it in one process, and "
+    "'splitopt export --to torch' writes its parts",
+    REPLICAS: "is a plan of replicated_pipeline, whose machines share the micro-batches of one "
+    "host and are no parties of their own; 'splitopt train' trains it in one process, and "
+    "'splitopt export' writes it as tables",
+}
+"""Schemes of machines in one process, with one client, a host that has all data -> why they are no
+parties of a protocol, and what to do instead."""
 
 Takes = Literal["planned", "shared", "ends", "nothing"]
 """Which cuts a scheme takes of a plan: those of every client, one that all share, the first and the
@@ -23,8 +35,8 @@ Cuts = Collection[tuple[str, ...]]
 
 def schemes_of(planned: str, cuts: Cuts, both_ends: bool) -> tuple[str, ...]:
     """Return the schemes that can train a plan of a scheme: its own first."""
-    if planned == GRAPH:  # one client, whose rounds are steps: federated would be centralized
-        return (GRAPH, "centralized")
+    if planned in HOSTED:  # one client, whose rounds are steps: federated would be centralized
+        return (planned, "centralized")
     found = [planned]
     if both_ends:
         found += ("multihop", *THREE_PARTS)
@@ -39,6 +51,8 @@ def misfit(planned: str, cuts: Cuts, takes: Takes) -> str | None:
     """Return what a scheme of somebody else's needs and a plan does not have, None if nothing."""
     if planned == GRAPH and takes != "nothing":
         return "a chain of layers with cuts, and the parts of this plan are those of a graph"
+    if planned == REPLICAS and takes != "nothing":
+        return "devices with data of their own, and the stages of this plan share one step"
     if takes == "shared" and (len(cuts) != 1 or len(next(iter(cuts))) != 1):
         return "one cut that all clients share"
     if takes == "ends" and min(map(len, cuts)) < 2:

@@ -18,7 +18,7 @@ from splitopt.problems.registry import module_of, problems_in
 from splitopt.profiles import ModelProfile
 from splitopt.scenario import Scenario
 from splitopt.simulation.replay import Replay, simulate_decision
-from splitopt.training.other_schemes import GRAPH, THREE_PARTS, WHOLE, misfit, schemes_of
+from splitopt.training.other_schemes import GRAPH, HOSTED, THREE_PARTS, WHOLE, misfit, schemes_of
 from splitopt.training.other_schemes import Takes as Takes
 
 PROGRAMS = "splitopt.training.problems"
@@ -155,14 +155,15 @@ class Program:
         """Whether the plan places the layers of a graph, which no cut takes apart."""
         return self.planned_scheme == GRAPH
 
+    @property
+    def is_hosted(self) -> bool:
+        """Whether one host has all data, and machines in one process train in a step of it."""
+        return self.planned_scheme in HOSTED
+
     def expect_parties(self, source: str) -> None:
-        """Raise `InputError` for a plan of a graph, whose machines are no parties of a protocol."""
-        if self.is_graph:
-            raise InputError(
-                f"{source}: is a plan of graph_partition, whose machines exchange tensors through "
-                "the memory of one host and are no parties of their own; 'splitopt train' trains "
-                "it in one process, and 'splitopt export --to torch' writes its parts"
-            )
+        """Raise `InputError` for a plan whose machines are no parties of a protocol."""
+        if self.is_hosted:
+            raise InputError(f"{source}: {HOSTED[self.planned_scheme]}")
 
     @property
     def has_ranks(self) -> bool:

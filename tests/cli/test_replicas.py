@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from splitopt.cli.entry import run
+from tests.replicated import scenario
 
 EXAMPLE = str(Path(__file__).parents[2] / "examples" / "replicas-vgg16.yaml")
 
@@ -46,3 +49,50 @@ def test_what_is_about_a_fleet_refuses_it(capsys):
     for command in (["compare", EXAMPLE], ["tradeoff", EXAMPLE], ["control", EXAMPLE]):
         assert run(command) == 2
         assert "has 'replication' and no fleet of devices" in capsys.readouterr().err
+
+
+NETWORK = """
+from torch import nn
+
+def chain():
+    return nn.Sequential(nn.Linear(4, 8), nn.Tanh(), nn.Linear(8, 8), nn.Tanh(), nn.Linear(8, 2))
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.train
+def test_from_a_model_to_its_training(tmp_path, capsys):
+    """Profile, plan, tables, difference and training, each from the file before; else refused."""
+    (tmp_path / "network.py").write_text(NETWORK)
+    model = f"{tmp_path / 'network.py'}:chain"
+    profile, plan = str(tmp_path / "p.json"), str(tmp_path / "plan.json")
+    assert run(["profile", model, "--input-shape", "4", "-o", profile]) == 0
+    document = scenario(profile, micro_batches=4, max_replicas=2, use_all_machines=True)
+    (tmp_path / "s.yaml").write_text(json.dumps(document))
+    assert run(["plan", str(tmp_path / "s.yaml"), "-o", plan]) == 0
+    assert run(["export", plan, "--to", "csv", "-o", str(tmp_path / "tables")]) == 0
+    assert "stages.csv" in {path.name for path in (tmp_path / "tables").iterdir()}
+    assert run(["diff", plan, plan]) == 0
+    capsys.readouterr()
+    for refused in (
+        ["validate", plan, "--model", model, "--data", "digits"],
+        ["export", plan, "--to", "compose", "-o", str(tmp_path / "services")],
+        ["export", plan, "--to", "torch", "--model", model, "-o", str(tmp_path / "parts")],
+        ["export", plan, "--to", "torch-pipelining", "--model", model, "-o", str(tmp_path / "t")],
+    ):
+        assert run(refused) == 2
+        said = capsys.readouterr().err
+        assert "is a plan of replicated_pipeline" in said
+        assert "'splitopt train' trains it in one process" in said
+    data = tmp_path / "four.npz"
+    x = np.random.default_rng(0).normal(size=(20, 4)).astype("float32")
+    np.savez(data, x=x, y=(x[:, 0] > 0).astype("int64"))
+    train = ["train", plan, "--model", model, "--data", str(data), "--rounds", "2"]
+    history = tmp_path / "rounds.csv"
+    assert run([*train, "--csv", str(history), "--plot", str(tmp_path / "r.html")]) == 0
+    shown = " ".join(capsys.readouterr().out.split())
+    assert "trained by replicas on four" in shown
+    assert "Predicted time of these rounds" in shown
+    assert len(history.read_text().splitlines()) == 3
+    assert run([*train, "--wire"]) == 2
+    assert "replicas, of this plan, is not run over connections" in capsys.readouterr().err

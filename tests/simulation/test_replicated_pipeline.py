@@ -87,7 +87,8 @@ def test_a_long_step_follows_at_its_pace(monkeypatch):
     problem = ReplicatedPipeline([[1.0, 1.0]], [[2.0, 2.0]], [2], 60)
     decision = problem.decode({"ends": [1, 2], "devices": [[1], [1]]})
     whole = step_seconds(problem, decision)
-    monkeypatch.setattr("splitopt.simulation.replicated_pipeline.MOST_REPLAYED", 80)
+    for limit in ("MOST_RUN", "MOST_REPLAYED"):
+        monkeypatch.setattr(f"splitopt.simulation.replicated_pipeline.{limit}", 80)
     assert step_seconds(problem, decision) == pytest.approx(whole)
     replay = simulate_decision(problem, decision)
     assert replay.span == "the first part of a round, 20 micro-batches"

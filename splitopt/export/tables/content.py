@@ -152,7 +152,7 @@ def _join_clients(job: PlanJob, tables: dict[str, list[Row]], remarks: list[str]
     except InputError as error:
         remarks.append(f"no table of what each device does: {error}")
         return
-    if program.is_graph:  # the host alone has data, and machines have a table of their own
+    if program.is_hosted:  # the host alone has data, and machines have a table of their own
         return
     promised = {str(row.get("name")): row for row in tables.pop("devices", [])}
     asked = [_client(program, client) for client in program.clients]

@@ -28,11 +28,12 @@ from splitopt.training.data.shards import Elsewhere, Shard
 from splitopt.training.model_parts.averaging import statistics_of
 from splitopt.training.model_parts.copies import Split
 from splitopt.training.options import Options, ServerOrder
-from splitopt.training.other_schemes import GRAPH
+from splitopt.training.other_schemes import GRAPH, HOSTED, REPLICAS
 from splitopt.training.preparing.graphs import graph_split
 from splitopt.training.preparing.matching import cut_numbers
 from splitopt.training.preparing.pixel import set_apart, with_noise
 from splitopt.training.preparing.private import check_penalty, check_private, guarded
+from splitopt.training.preparing.replicas import replica_split
 from splitopt.training.privacy.guard import own_losses
 from splitopt.training.program import Program
 from splitopt.training.randomness import Stream, seed_of
@@ -208,6 +209,8 @@ def build_scheme(
     into: Split = Split(split.split, split.state.written, _packed(split))
     if program.plays == GRAPH:
         into = graph_split(program, split)
+    elif program.plays == REPLICAS:
+        into = replica_split(program, into)
     check_penalty(clients, kind, options)
     clients = oversampled(clients, options)
     noise = with_noise(clients, kind, split, into, options, model)
@@ -328,7 +331,7 @@ def round_options(program: Program, options: Options | None = None) -> Options:
         if own not in (value, getattr(default, name)):
             raise InputError.at(name, f"is {own}, the plan says {value}; leave it out")
     by_scheme: dict[str, Any] = {"server_order": _server_order(program, given)}
-    if program.plays == GRAPH and given.optimizer_state == "reset":
+    if program.plays in HOSTED and given.optimizer_state == "reset":
         by_scheme["optimizer_state"] = "keep"  # a round is one step, and would forget all others
     return replace(given, **planned, **by_step_rule(program, given), **by_scheme)
 

@@ -9,6 +9,7 @@ from splitopt.training.schemes.federated import Federated as Federated
 from splitopt.training.schemes.graph_parts import GraphParts as GraphParts
 from splitopt.training.schemes.multihop import Multihop as Multihop
 from splitopt.training.schemes.multihop import UShaped as UShaped
+from splitopt.training.schemes.replicated_stages import ReplicatedStages as ReplicatedStages
 from splitopt.training.schemes.split_nn import SplitNN as SplitNN
 from splitopt.training.schemes.splitfed_v1 import SplitFedV1 as SplitFedV1
 from splitopt.training.schemes.splitfed_v2 import SplitFedV2 as SplitFedV2
@@ -29,5 +30,6 @@ SCHEMES: dict[str, type[Scheme]] = {
         UShaped,
         SplitNN,
         GraphParts,
+        ReplicatedStages,
     )
 }
