@@ -79,6 +79,10 @@ KINDS = {
     "cut_and_clusters": (("digits-clusters", {"open_cut": True}), {"clusters", "devices"}),
     "cut_under_uncertainty": (("examples/cpsl-varying.yaml", {}), {"devices"}),
     "pipeline_partition": (("digits-pipeline", {}), {"devices", "nodes", "hops"}),
+    "replicated_pipeline": (
+        ("examples/replicas-vgg16.yaml", {}),
+        {"stages", "stages_replicas"},
+    ),
     "time_to_accuracy": (("digits-splitfed", {"curve": CURVE}), {"devices", "other_curves"}),
     "generator_pairing": (("digits-iotsl", {}), {"transfers", "devices"}),
 }

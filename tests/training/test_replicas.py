@@ -90,7 +90,8 @@ def trained(found, module, rounds=3, **given):
     )
 
 
-@pytest.mark.parametrize("samples", [40, 26])
+@pytest.mark.one_quick
+@pytest.mark.parametrize("samples", [26, 40])
 def test_rounds_are_steps_of_the_whole_model_on_the_total_batch(made, samples):
     """26 samples make micro-batches of 4 and of 2, which count by their samples."""
     found, module = made
@@ -101,6 +102,7 @@ def test_rounds_are_steps_of_the_whole_model_on_the_total_batch(made, samples):
         assert torch.allclose(value, expected[key], rtol=1e-10, atol=1e-12)
 
 
+@pytest.mark.slow
 def test_all_machines_take_part_and_end_alike(made):
     """Without the gradients of the other machines the weights would differ."""
     found, module = made
@@ -138,6 +140,7 @@ def test_time_and_bytes_are_the_plans(made):
     assert sent["label"] == 0
 
 
+@pytest.mark.slow
 def test_statistics_are_the_mean_of_the_machines(tmp_path):
     """Weights are those of the whole model; statistics are each machine's own, averaged."""
     module = network(norm=True)
@@ -187,12 +190,13 @@ def test_the_whole_model_is_trained_beside_it(made):
         ("batch_norm", "local"),
         ("optimizer_state", "average"),
         ("codec", "fp16"),
+        ("nopeek", 0.5),
     ],
 )
 def test_options_of_clients_are_refused(made, name, value):
     """There is one model, and what crosses has the planned bytes."""
     found, module = made
-    with pytest.raises(InputError, match=f"{name}: is"):
+    with pytest.raises(InputError, match=f"{name}: (is|protects)"):
         splitopt.train(found, module, data(), options=Options(**{name: value}), rounds=1)
 
 
@@ -210,6 +214,7 @@ def test_what_is_for_parties_refuses_the_plan(made, tmp_path):
             call()
 
 
+@pytest.mark.slow
 def test_what_has_no_such_step_is_refused(made, tmp_path):
     """Weights that are updated all the time, rounds that are not replayed, and other plans."""
     _, module = made

@@ -37,6 +37,8 @@ _WHOLE = {
     "subcarriers": "subcarriers",
     "micro_batches": "micro-batches",
     "in_flight": "micro-batches",
+    "held": "micro-batches",
+    "share": "fraction",
 }
 _FRACTIONS = {"leakage": "fraction", "leakage.limit": "fraction"}
 OF_OBJECTIVE = frozenset(

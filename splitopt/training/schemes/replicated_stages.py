@@ -12,7 +12,7 @@ from torch import Tensor
 from splitopt.errors import InputError
 from splitopt.simulation.schedules import deal
 from splitopt.training.data.named import Inputs
-from splitopt.training.model_parts.averaging import average, copy_state, load_state
+from splitopt.training.model_parts.averaging import average, load_state
 from splitopt.training.model_parts.copies import Copy, Split, tensor_bytes
 from splitopt.training.model_parts.parts import Part, backward_chain, forward_chain
 from splitopt.training.options import Role
@@ -50,6 +50,7 @@ class ReplicatedStages(Scheme):
 
     def prepare(self) -> None:
         """Make the copies; raise `InputError` for another plan, or for what they cannot do."""
+        self._check_options()
         split = self.split
         if not isinstance(split, ReplicaSplit):
             raise InputError.at(
@@ -57,7 +58,6 @@ class ReplicatedStages(Scheme):
                 "is 'replicas', which trains plans of replicated_pipeline; choose one that trains "
                 "this plan",
             )
-        self._check_options()
         self.shares = split.shares
         cuts, roles = self.clients[0].cuts, self.roles_of(self.clients[0])
         most = max(map(len, self.shares))
@@ -94,6 +94,13 @@ class ReplicatedStages(Scheme):
                 "needs the gradient of every sample, and stages pass on those of micro-batches; "
                 "train with --scheme centralized, or leave it out",
             )
+        for name in ("nopeek", "pixel_dp"):
+            if getattr(options, name):
+                raise InputError.at(
+                    name,
+                    "protects the data of devices from a server, and under replicas one host has "
+                    "all of it; leave it out",
+                )
         if options.has_codecs:
             raise InputError.at(
                 "codec",
@@ -123,9 +130,8 @@ class ReplicatedStages(Scheme):
     def round(self, number: int) -> Round:  # noqa: ARG002 - all rounds are alike
         """Train with the micro-batches of a step, and make it."""
         tally, client = Round(), self.clients[0]
-        begun = copy_state(self.model)
         for own in self.replicas[1:]:
-            load_state(own.model, begun)
+            load_state(own.model, self.model.state_dict())
         batches = list(client.batches.take(self.steps(client)))
         dealt = [deal(own, len(batches)) for own in self.shares]
         samples = sum(len(inputs) for inputs, _ in batches)
