@@ -152,7 +152,7 @@ def held_against_the_solver(document, changes, seed=0, within=0.03):
         # the page's subcarriers are the best for its clusters, as the exact rule has them
         best = problem.complete(decision.clusters, decision.cuts)
         assert problem.evaluate(best) == pytest.approx(found["value"], rel=1e-12)
-        optimum = solve(problem, time_limit_s=60)
+        optimum = solve(problem, time_limit_s=600)
         assert optimum.outcome == "optimal"
         assert found["value"] <= optimum.objective * (1 + within), change
         assert found["bound"] <= optimum.objective * (1 + 1e-11), change
@@ -197,7 +197,7 @@ def test_many_changes_of_many_cells(kind):
     """Every form of the problem, in cells that the solver plans to the optimum."""
     gaps = []
     for seed, (entries, size) in enumerate([(4, 2), (6, 3), (9, 3)]):
-        gaps += held_against_the_solver(cell(seed, entries, size, **kind), 5, seed)
+        gaps += held_against_the_solver(cell(seed, entries, size, **kind), 3, seed)
     assert np.median(gaps) < 0.02
 
 
@@ -211,7 +211,7 @@ def test_thirty_devices_are_planned_within_one_percent():
     asked = [{}, {"bandwidth": 2.0, "device": 0.5}, {"subcarriers": 30}]
     for change, found in zip(asked, replanned(data, asked), strict=True):
         scenario, _ = changed(document, change, data["sizes"])
-        best = solve(CutAndClusters.from_scenario(scenario), time_limit_s=60)
+        best = solve(CutAndClusters.from_scenario(scenario), time_limit_s=600)
         assert found["value"] <= best.objective * 1.01
         assert found["bound"] <= best.objective * (1 + 1e-11)
         assert found["gap"] < 0.03
