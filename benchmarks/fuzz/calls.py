@@ -22,6 +22,15 @@ def profile(path: Path) -> None:
     type(found).from_dict(found.to_dict(), "copy")
 
 
+def piper(path: Path) -> None:
+    """Read a workload of Piper, cut in every way, and show and copy it."""
+    from splitopt.profiles import read
+
+    for boundaries in ("graph", "prefixes", "cuts"):
+        found = read(path, batch=BATCH, unit="ms", boundaries=boundaries)
+        type(found).from_dict(found.to_dict(), "copy")
+
+
 def leakage(path: Path) -> None:
     """Read a table of leakage, and put it into a profile."""
     from splitopt.privacy.leakage.table import LeakageTable
@@ -265,9 +274,9 @@ def frame(path: Path) -> None:
 CALLS: dict[str, Callable[[Path], None]] = {
     call.__name__: call
     for call in (
-        profile, leakage, layer_csv, graph, workload, times, workbook, trace, instance, result,
-        data, shard, folder, celeba, weights, parts, sources, generator, generator_checkpoint,
-        iotsl_run, timeline, history, rows, machine, token, frame,
+        profile, piper, leakage, layer_csv, graph, workload, times, workbook, trace, instance,
+        result, data, shard, folder, celeba, weights, parts, sources, generator,
+        generator_checkpoint, iotsl_run, timeline, history, rows, machine, token, frame,
     )
 }  # fmt: skip
 

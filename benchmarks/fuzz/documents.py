@@ -244,6 +244,28 @@ WORKLOAD = """{"maxSizePerFPGA": 16, "maxFPGAs": 2, "maxCPUs": 1, "nodes": [
   "cost": 0.5}, {"sourceId": 2, "destId": 5, "cost": 0.25}, {"sourceId": 7, "destId": 5,
   "cost": 0}]}
 """
+_TMPC = '"memoryUsageB": 16, "syncTimeFw": {}, "syncTimeBw": {}'
+PIPER = f"""{{"maxDevices": 2, "maxMemoryPerDevice": 1e9, "bandwidth": 1e9, "mbsInBatch": 8,
+ "nodes": [{{"id": 4, "name": "tensor", "TMPCs": {{"1": [{{"id": "vanilla", "timePerSample": 0,
+  "parameterSize": 0, "memoryUsageA": 8, {_TMPC}}}]}}}},
+ {{"id": 2, "name": "conv", "TMPCs": {{"1": [{{"id": "vanilla", "timePerSample": 0.5,
+  "parameterSize": 8, "memoryUsageA": 64, {_TMPC}}}, {{"id": "activation recomp",
+  "timePerSample": 0.75, "parameterSize": 8, "memoryUsageA": 8, {_TMPC}}}]}}}},
+ {{"id": 7, "TMPCs": {{"1": [{{"id": "vanilla", "timePerSample": 1.5, "parameterSize": 8,
+  "memoryUsageA": 32, {_TMPC}}}], "2": []}}}}],
+ "edges": [{{"sourceId": 4, "destId": 2, "communicationCost": 16.0}},
+  {{"sourceId": 2, "destId": 7, "communicationCost": 32.0}}]}}
+"""
+DISTILP = """{"b": [0, 640, 640], "b_i": [0, 64, 64], "b_o": [0, 64, 64], "L": 2, "hk": 1, "hv": 1,
+ "ek": 4, "ev": 4, "n_kv": 64, "e_embed": 4, "V": 100, "seq_len": 4, "quantization": "BF16",
+ "f_q": {"prefill": {"b_2": [0.0, 5e3, 5e3], "b_4": [0.0, 1e4, 1e4]},
+  "decode": {"b_2": [0.0, 1e3, 1e3]}}, "f_out": {"prefill": {"b_2": 5e3}}, "is_moe": false}
+"""
+SCENARIOS["piper.yaml"] = f"""{_HEAD}name: piper
+model: {{file: piper.json, batch_size: 4, unit: s}}
+accelerators: {{name: gpu, count: 2, machine: gpu, rate: 2 Mbit/s, batch_size: 2, micro_batches: 4}}
+training: {{rounds: 2}}
+"""
 SCENARIOS["branches.yaml"] = f"""{_HEAD}name: branches
 model: {{file: layers.json}}
 accelerators:
@@ -331,6 +353,8 @@ TABLES = {
     "curve.json": CURVE,
     "graph.txt": GRAPH,
     "models.yml": MODELS,
+    "piper.json": PIPER,
+    "distilp.json": DISTILP,
     "blocks.csv": "Block,FLOPs (G),Param Memory (MB),Activation Size (MB)\n"
     "0,1.126,0.0889,5.9082\n1,0.0015,0.0,1.4238\n",
     "device_types.yml": DEVICE_TYPES,

@@ -180,6 +180,13 @@ PROFILES = (
     ),
     Target("workbook of times", ("book.xlsx",), (_call("workbook"),), ("tiny.json",), weight=3),
     Target("SplitRL blocks", ("blocks.csv",), (_call("profile"),)),
+    Target("DistilP model", ("distilp.json",), (_call("profile"),)),
+    Target(
+        "Piper workload", ("piper.json", "piper.yaml"),
+        (_call("piper"), ("plan", "piper.yaml", "--json", *_SHORT),
+         ("profiles", "piper.json", "--batch", "4", "--unit", "ms", "-o", f"{OUT}made.json")),
+        ("piper.json", "piper.yaml"),
+    ),
     Target("PipeEdge models", ("models.yml",), (_call("profile"),)),
     Target("PipeEdge times", ("device_types.yml",), (_call("times"),), ("tiny.json",), weight=3),
     Target(

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import asdict
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from splitopt.cli import options as shared
+from splitopt.errors import InputError, shown
 from splitopt.units import readable_bytes, readable_work
 
 if TYPE_CHECKING:
@@ -18,7 +20,20 @@ if TYPE_CHECKING:
 def command(
     profile: Annotated[
         str | None,
-        typer.Argument(metavar="[PROFILE]", help="Show the cuts of one, shipped or a JSON file."),
+        typer.Argument(metavar="[PROFILE]", help="Show the cuts of one, shipped or a file."),
+    ] = None,
+    batch: Annotated[
+        int | None, typer.Option(min=1, help="Of a file, samples in the batch that it is for.")
+    ] = None,
+    unit: Annotated[
+        str | None, typer.Option(help="Of a file of Piper, the unit of its times: s or ms.")
+    ] = None,
+    boundaries: Annotated[
+        str | None,
+        typer.Option(help="Of a file that is a graph, where it is cut: cuts, prefixes or graph."),
+    ] = None,
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="Write the profile as JSON.")
     ] = None,
     as_json: shared.AsJson = False,
 ) -> int:
@@ -26,11 +41,15 @@ def command(
 
     Example: splitopt profiles resnet18-imagenet
     """
-    from splitopt.profiles import load_profile
     from splitopt.profiles.published.listing import listed_profiles
 
     if profile is not None:
-        return _one(load_profile(profile), as_json)
+        found = _opened(profile, batch, unit, boundaries)
+        if output is not None:
+            _save(found, profile, output)
+        return _one(found, as_json)
+    if any(given is not None for given in (batch, unit, boundaries, output)):
+        raise InputError("--batch, --unit, --boundaries and -o are about one profile; name it")
     rows = listed_profiles()
     if as_json:
         shared.print_json([asdict(row) for row in rows])
@@ -45,6 +64,32 @@ def command(
         names = ", ".join(row.name for row in rows if row.source == source)
         console.print(f"  {names}: {source}", markup=False, highlight=False)
     return 0
+
+
+def _opened(
+    profile: str, batch: int | None, unit: str | None, boundaries: str | None
+) -> ModelProfile:
+    """Return a shipped profile, or that of a file in any of the forms that are read."""
+    from splitopt.profiles import load_profile
+    from splitopt.profiles.published.catalog import is_path, load_file
+    from splitopt.profiles.readers.reading import Said
+
+    if is_path(profile):
+        return load_file(profile, Said(batch, None, None, boundaries, unit, strict=True))
+    if batch is not None or unit is not None or boundaries is not None:
+        raise InputError(
+            f"--batch, --unit and --boundaries are of a file, and {shown(profile)} is the name of "
+            "a shipped profile; leave them out"
+        )
+    return load_profile(profile)
+
+
+def _save(found: ModelProfile, given: str, output: Path) -> None:
+    """Write a profile; not over the file that it was read from."""
+    if output.suffix != ".json":
+        raise InputError(f"{output}: a profile is a JSON file; give a name that ends in .json")
+    shared.check_outputs(Path(given), output)
+    found.save(output)
 
 
 def _texts(row: ListedProfile) -> tuple[str, ...]:

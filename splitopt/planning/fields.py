@@ -81,7 +81,8 @@ def model_fields(scenario: Scenario, profile: ModelProfile) -> set[str]:
     """Name the fields of the model; how to fill counts where a machine in use was filled."""
     machines = {part.machine for part in (*scenario.devices, *scenario.servers, *scenario.nodes)}
     filled = {fill.partition(":")[0] for fill in profile.provenance.fills} & machines
-    always = {"model.profile", "model.file", "privacy.per_sample_gradients"}
+    of_file = {"model.file", "model.batch_size", "model.unit"}
+    always = {"model.profile", *of_file, "privacy.per_sample_gradients"}
     return {*always, *(("model.fill",) if filled else ())}
 
 

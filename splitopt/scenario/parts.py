@@ -350,6 +350,10 @@ class Tradeoff(Part):
 class Model(Part):
     """Which model profile to use: a shipped one by name, or a file (relative to the scenario).
 
+    Of a file that is for a batch and does not say of how many samples, ``batch_size`` says it, and
+    ``unit`` what its times are in: of Piper's workloads both, of PipeDream's graphs and SplitRL's
+    blocks the first.
+
     ``fill`` says what stands in for rows that were not measured: ``zero``, ``flop_ratio``, or for
     each machine one of these or ``{machine: OTHER}``.
     """
@@ -357,6 +361,8 @@ class Model(Part):
     profile: Name | None = None
     file: Name | None = None
     fill: str | dict[str, str | dict[str, str]] | None = None
+    batch_size: Count | None = None
+    unit: Literal["s", "ms"] | None = None
 
     @model_validator(mode="before")
     @classmethod
@@ -367,4 +373,7 @@ class Model(Part):
     def _has_one_source(self) -> Self:
         if (self.profile is None) == (self.file is None):
             raise InputError("needs either 'profile' (a shipped one) or 'file' (your own)")
+        for name in ("batch_size", "unit"):
+            if self.file is None and getattr(self, name) is not None:
+                raise InputError.at(name, "is of a 'file'; a shipped profile needs none, drop it")
         return self

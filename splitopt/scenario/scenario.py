@@ -21,7 +21,8 @@ from splitopt.errors import InputError, shown
 from splitopt.extras import data_frame
 from splitopt.profiles import ModelProfile, load_profile
 from splitopt.profiles.counting.sample_gradients import with_sample_gradients
-from splitopt.profiles.published.catalog import is_graph, unknown_profile
+from splitopt.profiles.published.catalog import is_graph, load_file, unknown_profile
+from splitopt.profiles.readers.reading import Said
 from splitopt.scenario.device_columns import DeviceColumns
 from splitopt.scenario.device_list import with_device_file_read
 from splitopt.scenario.machine_model import with_machine_files_read
@@ -227,22 +228,32 @@ class Scenario(Shown, Sections):
         there are any, unless ``pipeline.boundaries`` says otherwise; else where one tensor crosses.
         """
         name, stated = self.model.profile, self.pipeline.boundaries
+        usual = DEFAULT_BOUNDARIES if self.nodes else "cuts"
+        if self.accelerators is not None:
+            stated, usual = None, GRAPH
         if name is None:
-            assert self.model.file is not None  # the validator saw to it
-            name = str(self._folder / self.model.file)
-        elif self._unknown is not None and self._unknown[0] == name:
+            return self._with_privacy(self._load_file(stated, usual))
+        if self._unknown is not None and self._unknown[0] == name:
             raise InputError(self._unknown[1])
         if stated is not None and not is_graph(name):
-            raise InputError.at(
-                "pipeline.boundaries",
-                f"is {stated!r}, but the profile {shown(name)} is no graph whose boundaries could "
-                "be chosen; drop it",
-            )
-        boundaries = stated or (DEFAULT_BOUNDARIES if self.nodes else "cuts")
-        if self.accelerators is not None:
-            boundaries = GRAPH
-        found = load_profile(name, self.model.fill, boundaries, self.equal_chain())
+            raise _no_graph(stated, name)
+        found = load_profile(name, self.model.fill, stated or usual, self.equal_chain())
         return self._with_privacy(found)
+
+    def _load_file(self, stated: str | None, usual: str) -> ModelProfile:
+        """Load the file of the model, of a graph with the stated boundaries or the usual ones."""
+        model = self.model
+        assert model.file is not None  # the validator saw to it
+        path = self._folder / model.file
+        said = Said(
+            batch=model.batch_size,
+            unit=model.unit,
+            boundaries=stated,
+            chain=self.equal_chain(),
+            otherwise=usual,
+            strict=True,
+        )
+        return load_file(path, said, model.fill)
 
     def _with_privacy(self, profile: ModelProfile) -> ModelProfile:
         """Return the profile with the work and memory that privacy takes, where it is asked for."""
@@ -293,6 +304,14 @@ class Scenario(Shown, Sections):
             raise InputError.at("boundaries", f"is {shown(boundaries)}, it must be {known}")
         pipeline = self.pipeline._with(boundaries=boundaries)
         return self._with(pipeline=pipeline)
+
+
+def _no_graph(stated: str, name: str) -> InputError:
+    return InputError.at(
+        "pipeline.boundaries",
+        f"is {stated!r}, but the profile {shown(name)} is no graph whose boundaries could be "
+        "chosen; drop it",
+    )
 
 
 def _unknown_beside(found: list[Mistake], document: Any) -> list[Mistake]:

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
 
+from splitopt.documents.reading import MOST_TEXT
 from splitopt.documents.suggestions import did_you_mean
 from splitopt.documents.taking import path_of
 from splitopt.errors import InputError, shown
@@ -18,8 +19,12 @@ from splitopt.profiles.published.measured import measured_names, measured_profil
 from splitopt.profiles.published.pipedream import pipedream_names, pipedream_profile
 from splitopt.profiles.published.traced import traced_names, traced_profile
 from splitopt.profiles.readers.graph_order import EqualChain
+from splitopt.profiles.readers.reading import Said, read_as_said
 from splitopt.profiles.table.fill import Fill, check_fill
 from splitopt.profiles.table.profile import ModelProfile
+
+_ENDINGS = (".json", ".csv", ".yml", ".yaml", ".graph.txt")
+"""By which a text is known as the name of a file."""
 
 
 def profile_names() -> tuple[str, ...]:
@@ -39,28 +44,59 @@ def load_profile(
     fill: str | Mapping[str, Fill] | None = None,
     boundaries: str = "cuts",
     chain: EqualChain | None = None,
+    *,
+    batch: int | None = None,
+    unit: str | None = None,
 ) -> ModelProfile:
-    """Load a shipped profile by its name, or one of your own from a JSON file.
+    """Load a shipped profile by its name, or one of your own from a file.
 
     Parameters
     ----------
     name_or_path
         One of `profile_names`, or a path: a `Path`, or a text that has a path separator or ends
-        in ``.json``.
+        in ``.json``. The file holds a profile in one of the forms of `splitopt.profiles.read`.
     fill
         How to fill layers that were not measured. A text applies to every machine that has
         measured layers and others; a mapping names the way for each machine. The ways are those
         of `ModelProfile.with_fill`.
     boundaries, chain
-        Of a shipped profile that is a graph, where it can be cut: ``"cuts"`` or ``"prefixes"``, and
-        the machines that its order of execution shall suit, see `splitopt.profiles.read_graph`.
+        Of a profile that is a graph, where it can be cut: ``"cuts"`` or ``"prefixes"``, and the
+        machines that its order of execution shall suit, see `splitopt.profiles.read_graph`.
+    batch, unit
+        Of a file, samples in the batch that it is for, and the unit of its times, where it does not
+        say so itself: see `splitopt.profiles.read`.
 
     Raises
     ------
     InputError
         No such name, a file that cannot be read as a profile, or a fill that is not possible.
     """
-    profile = _find(path_of(name_or_path, "name_or_path"), boundaries, chain)
+    found = path_of(name_or_path, "name_or_path")
+    if is_path(found):
+        said = Said(batch=batch, unit=unit, chain=chain, otherwise=boundaries, strict=True)
+        return load_file(found, said, fill)
+    if batch is not None or unit is not None:
+        raise InputError("batch and unit are of a file; a shipped profile needs neither")
+    return _with_fill(_find(found, boundaries, chain), fill)
+
+
+def load_file(
+    path: str | Path, said: Said, fill: str | Mapping[str, Fill] | None = None
+) -> ModelProfile:
+    """Load a profile from a file in one of the forms of `splitopt.profiles.read`.
+
+    Parameters
+    ----------
+    path, fill
+        As for `load_profile`.
+    said
+        What is said of the file.
+    """
+    return _with_fill(read_as_said(path, None, said, MOST_TEXT), fill)
+
+
+def _with_fill(profile: ModelProfile, fill: str | Mapping[str, Fill] | None) -> ModelProfile:
+    """Return the profile with its gaps filled, see `load_profile`."""
     if fill is None:
         return profile
     if isinstance(fill, Mapping):
@@ -81,7 +117,7 @@ def unknown_profile(name_or_path: str | Path, *, brief: bool = False) -> str | N
     but what the package itself holds.
     """
     text, names = os.fspath(name_or_path), profile_names()
-    if _is_path(name_or_path) or text in names:
+    if is_path(name_or_path) or text in names:
         return None
     hint = did_you_mean(text, names)
     if brief and hint:
@@ -92,16 +128,15 @@ def unknown_profile(name_or_path: str | Path, *, brief: bool = False) -> str | N
     )
 
 
-def _is_path(name_or_path: str | Path) -> bool:
+def is_path(name_or_path: str | Path) -> bool:
+    """Whether it means a file: a `Path`, or a text with a separator or the ending of a profile."""
     text = os.fspath(name_or_path)
-    is_file = isinstance(name_or_path, Path) or text.endswith(".json")
+    is_file = isinstance(name_or_path, Path) or text.endswith(_ENDINGS)
     return is_file or "/" in text or os.sep in text
 
 
 def _find(name_or_path: str | Path, boundaries: str, chain: EqualChain | None) -> ModelProfile:
     text = os.fspath(name_or_path)
-    if _is_path(name_or_path):
-        return ModelProfile.load(text)
     if (mistake := unknown_profile(name_or_path)) is not None:
         raise InputError(mistake)
     return _shipped(text, boundaries, chain) if is_graph(text) else _shipped(text)

@@ -13,7 +13,11 @@ _INPUT = re.compile(r"Input\d*$")
 
 @dataclass(frozen=True)
 class GraphNode:
-    """An operator of the graph: seconds and bytes of a whole batch; `row`: place in the file."""
+    """An operator of the graph: seconds and bytes of a whole batch; `row`: place in the file.
+
+    `saved_bytes` is what it keeps for the backward pass, where the file says so; None where it has
+    to be counted from the operator.
+    """
 
     number: int
     operator: str
@@ -22,6 +26,7 @@ class GraphNode:
     activation_bytes: float
     parameter_bytes: float
     row: int = 0
+    saved_bytes: float | None = None
 
     @property
     def is_input(self) -> bool:

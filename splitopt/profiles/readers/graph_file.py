@@ -122,7 +122,7 @@ def parse_graph(text: str, source: str = "graph") -> Graph:
         for stated in (start, end):
             if stated not in nodes:
                 raise InputError.at(f"{source}: line {number}", f"there is no node{stated}")
-    return _ordered(nodes, [(start, end) for start, end, _ in edges], source)
+    return ordered(nodes, [(start, end) for start, end, _ in edges], source)
 
 
 def _node(number: int, operator: str, values: str, place: str, row: int) -> GraphNode:
@@ -143,8 +143,14 @@ def _node(number: int, operator: str, values: str, place: str, row: int) -> Grap
     return GraphNode(number, operator.strip(), forward_s, backward_s, read[2], read[3], row)
 
 
-def _ordered(nodes: dict[int, GraphNode], edges: Sequence[tuple[int, int]], source: str) -> Graph:
-    """Sort topologically, smallest numbers first, and leave out what carries no data."""
+def ordered(nodes: dict[int, GraphNode], edges: Sequence[tuple[int, int]], source: str) -> Graph:
+    """Sort topologically, smallest numbers first, and leave out what carries no data.
+
+    Raises
+    ------
+    InputError
+        The edges form a circle, or there is nothing but inputs.
+    """
     from heapq import heapify, heappop, heappush
 
     before: dict[int, list[int]] = {number: [] for number in nodes}
@@ -279,7 +285,10 @@ def _table(
     work = summed(operators.flop) if operators.flop else np.zeros(len(runs))
     parameters = summed([node.parameter_bytes for node in graph.nodes])
     forward, model = np.cumsum(work), np.cumsum(parameters)
-    together = operators.kept(runs, alone=False)
+    together, alone = (operators.kept(runs, alone=alone) for alone in (False, True))
+    stated = [node.saved_bytes for node in graph.nodes if node.saved_bytes is not None]
+    if len(stated) == len(graph.nodes):  # the file says what each keeps, and nothing is shared
+        together = alone = summed(stated) / batch
     zeros = np.zeros(len(runs))
     times = MachineTimes(
         summed([node.forward_s / batch for node in graph.nodes]),
@@ -301,8 +310,8 @@ def _table(
         device_memory_per_sample_bytes=None if together is None else np.cumsum(together),
         layer_parameter_bytes=parameters,
         layer_output_bytes=np.array([graph.nodes[end].activation_bytes / batch for end in ends]),
-        layer_saved_bytes=operators.kept(runs, alone=True),
+        layer_saved_bytes=alone,
         work_unit="MAC" if operators.flop else "none",
-        provenance=operators.noted(provenance),
+        provenance=provenance if stated else operators.noted(provenance),
         machines={machine: times},
     )

@@ -14,11 +14,10 @@ import numpy as np
 from splitopt.documents.checks import is_whole
 from splitopt.documents.csv_tables import number, read_table, rows_of
 from splitopt.errors import InputError, shown
+from splitopt.profiles.readers.counted import inference_profile
 from splitopt.profiles.table.profile import ModelProfile
-from splitopt.profiles.table.provenance import GUESS, Provenance
 
 COLUMNS = ("Block", "FLOPs (G)", "Param Memory (MB)", "Activation Size (MB)")
-_GUESSED = ("device_backward_flop", "server_backward_flop", "gradient_bytes")
 _UNITS = np.array([1e9, 2**20, 2**20])
 
 
@@ -65,26 +64,7 @@ def read_splitrl(path: str | Path, batch: int) -> ModelProfile:
         rows.append([number(cell, place, 0) for cell, place in zip(cells, places, strict=True)])
     work, parameters, outputs = (np.array(rows) * _UNITS).T
     work, outputs = work / batch, outputs / batch
-    forward, behind = np.cumsum(work), np.append(np.cumsum(work[:0:-1])[::-1], 0.0)
-    smashed = np.append(outputs[:-1], 0.0)
     name = Path(path).name.partition("_block_metrics")[0].removesuffix(".csv")
-    return ModelProfile(
-        name=name,
-        layers=tuple(f"block-{number}" for number in range(len(rows))),
-        device_forward_flop=forward,
-        device_backward_flop=2 * forward,
-        server_forward_flop=behind,
-        server_backward_flop=2 * behind,
-        smashed_bytes=smashed,
-        gradient_bytes=smashed,
-        device_model_bytes=np.cumsum(parameters),
-        layer_parameter_bytes=parameters,
-        layer_output_bytes=outputs,
-        work_unit="FLOP",
-        provenance=Provenance(
-            kind="computed",
-            source=f"SplitRL's file {Path(path).name}",
-            notes=("Backward passes and gradients are not in the file: twice the work, as large.",),
-            columns=dict.fromkeys(_GUESSED, GUESS),
-        ),
-    )
+    layers = [f"block-{place}" for place in range(len(rows))]
+    source = f"SplitRL's file {Path(path).name}"
+    return inference_profile(name, layers, work, parameters, outputs, source)

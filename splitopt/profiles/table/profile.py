@@ -298,13 +298,18 @@ class ModelProfile(Shown, Drawn):
     def load(cls, path: str | Path) -> ModelProfile:
         """Read a profile from a JSON file; raise `InputError` if it is not one, or of no model."""
         path = path_of(path)
-        found = cls.from_dict(read_json(path), str(path))
+        return cls.of_file(read_json(path), str(path))
+
+    @classmethod
+    def of_file(cls, document: Any, source: str) -> ModelProfile:
+        """Return the profile of a file's document, checked as `load` does."""
+        found = cls.from_dict(document, source)
         if found.curves is not None or found.provenance.kind == "published":
             return found  # what a curve or a paper says need not add up
         try:
             check_sums(found.columns, found.layers)
         except InputError as error:
-            raise InputError(f"{path}: {error}") from None
+            raise InputError(f"{source}: {error}") from None
         return found
 
     def digest(self) -> str:

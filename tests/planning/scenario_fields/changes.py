@@ -43,6 +43,8 @@ CHANGES = {
     "model.profile": {"model": "vgg19-cifar"},
     "model.file": {"model": {"file": "absent.json"}},
     "model.fill": {"model.fill": "zero"},
+    "model.batch_size": {"model": {"file": "absent.json", "batch_size": 4}},
+    "model.unit": {"model": {"file": "absent.json", "unit": "ms"}},
     "devices[].compute": {"devices.0.compute": "1 GFLOP/s"},
     "devices[].machine": {"devices.0.machine": "d1", "devices.0.compute": None},
     "devices[].machine_model": {"devices.0.machine_model": MACHINE, "devices.0.compute": None},
