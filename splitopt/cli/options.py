@@ -25,6 +25,13 @@ PlanFile = Annotated[Path, typer.Argument(metavar="PLAN.json", help="A plan file
 PageFile = Annotated[
     Path | None, typer.Option("--report", metavar="PAGE.html", help="Write a page about it.")
 ]
+EveryDevice = Annotated[
+    bool,
+    typer.Option(
+        "--every-device",
+        help="List every device in the terminal, also those of a group that do the same.",
+    ),
+]
 SolverName = Annotated[
     str, typer.Option("--solver", metavar="NAME", help="A solver; 'splitopt solvers' lists them.")
 ]

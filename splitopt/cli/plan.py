@@ -140,6 +140,7 @@ def command(
     question: QuestionFlags,
     search: SolverFlags,
     place: PlacementFlags,
+    every_device: shared.EveryDevice = False,
     as_json: shared.AsJson = False,
 ) -> int:
     """Plan a scenario: who cuts where and gets what, how long a round takes, and why.
@@ -180,5 +181,5 @@ def command(
     else:
         from splitopt.report.terminal import plan_to_terminal
 
-        shared.console().print(plan_to_terminal(found))
+        shared.console().print(plan_to_terminal(found, every_device=every_device))
     return 0 if found.is_feasible else 1

@@ -28,6 +28,7 @@ def command(
             help="Write who gets what: a row per device, group or node, in SI units.",
         ),
     ] = None,
+    every_device: shared.EveryDevice = False,
     as_json: shared.AsJson = False,
 ) -> int:
     """Check a plan file and show it: in the terminal, as a self-contained HTML page, or as CSV.
@@ -54,7 +55,7 @@ def command(
     elif output is None and csv is None:
         from splitopt.report.terminal import plan_to_terminal
 
-        shared.console().print(plan_to_terminal(saved))
+        shared.console().print(plan_to_terminal(saved, every_device=every_device))
     return 0 if saved.is_feasible else 1
 
 

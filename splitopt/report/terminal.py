@@ -6,14 +6,24 @@ from rich.console import Group, RenderableType
 from rich.text import Text
 
 from splitopt.plans import PlanLike, as_plan
+from splitopt.report.alike import with_alike_rows
 from splitopt.report.grids import table_in_terminal
 from splitopt.report.summary import summarize
 
 
-def plan_to_terminal(plan: PlanLike) -> RenderableType:
-    """Lay out the plan: who does what, the verdict, the bottleneck and what more is worth."""
+def plan_to_terminal(plan: PlanLike, *, every_device: bool = False) -> RenderableType:
+    """Lay out the plan: who does what, the verdict, the bottleneck and what more is worth.
+
+    Parameters
+    ----------
+    plan
+        A plan, the path of its file, or its plain data.
+    every_device
+        Whether devices of a group that do the same have a row each; otherwise they are one row, as
+        on the page of the plan.
+    """
     plan = as_plan(plan)
-    summary = summarize(plan)
+    summary = summarize(plan if every_device else with_alike_rows(plan))
     parts: list[RenderableType] = [Text(summary.title, style="bold")]
     for table in summary.tables:
         if table.main:

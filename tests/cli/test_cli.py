@@ -57,7 +57,7 @@ def test_plan_prints_and_writes(capsys, tmp_path, scenario_file):
     page, saved = tmp_path / "page.html", tmp_path / "plan.json"
     code, out, err = call(capsys, "plan", scenario_file, "-o", saved, "--report", page)
     assert (code, err) == (0, "")
-    for words in ("pi-1", "laptop", "Optimal by proof", "Bottleneck", "saves", "Round time"):
+    for words in ("pi (2)", "laptop", "Optimal by proof", "Bottleneck", "saves", "Round time"):
         assert words in out
     assert Plan.load(saved).result["outcome"] == "optimal"
     assert page.read_text().startswith("<!doctype html>")
