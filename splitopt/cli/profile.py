@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from splitopt.cli import adapter_options as adapting
 from splitopt.cli import options as shared
 from splitopt.cli import profile_options as given
+from splitopt.cli.flags import with_flags
 from splitopt.errors import InputError, shown
 from splitopt.models.adapters.choice import Adapters
 
@@ -16,30 +16,14 @@ if TYPE_CHECKING:
     from splitopt.profiles.tracing.result import TracedModel
 
 
+@with_flags
 def command(
     target: given.Target,
-    input_shape: given.InputShape = None,
-    input_dtype: given.InputType = None,
-    example: given.Example = None,
-    classes: given.Classes = None,
-    adapters: adapting.Rank = None,
-    adapter_targets: adapting.Targets = None,
-    frozen_bits: adapting.FrozenBits = None,
-    method: given.Method = "auto",
-    stages: given.Stages = None,
-    most_tensors: given.MostTensors = 1,
-    tied: given.Tied = "refused",
-    keep_all: given.KeepAll = False,
-    boundaries: given.Boundaries = "cuts",
-    shapes_only: given.ShapesOnly = False,
-    flop: given.Formulas = None,
-    name: given.Name = None,
-    output: given.Output = None,
-    measure: given.Measure = None,
-    batch: given.Batch = 32,
-    repeats: given.Repeats = 20,
-    threads: given.Threads = None,
-    times: given.Times = None,
+    sample: given.SampleFlags,
+    adapting: given.AdapterFlags,
+    cuts: given.CutFlags,
+    result: given.ResultFlags,
+    timing: given.TimingFlags,
     as_json: shared.AsJson = False,
 ) -> int:
     """Find where a model can be cut and what each cut costs, as a profile to plan with.
@@ -49,66 +33,59 @@ def command(
     from splitopt.extras import need_torch
 
     need_torch("'splitopt profile'")
+    result.check(target)
+    timing.check(cuts.shapes_only)
+    found = _traced(target, sample, adapting.read(), cuts, result.name)
+    profile, sentences = _measured(found, timing)
+    if result.output is not None:
+        profile.save(result.output)
+    if as_json:
+        shared.print_json(profile.to_dict())
+    else:
+        _show(found, profile, sentences, result.output)
+    return 0
+
+
+def _traced(
+    target: str,
+    sample: given.SampleFlags,
+    wanted: Adapters | None,
+    cuts: given.CutFlags,
+    name: str | None,
+) -> TracedModel:
+    """Return the model, with adapters where they are wanted, traced to its cuts."""
     from splitopt.models.adapters.adding import with_adapters
     from splitopt.profiles import trace
-    from splitopt.profiles.tracing.costs.work.declared import read_formulas
 
-    _check(target, output, measure, shapes_only, times)
-    wanted = Adapters.read(adapters, adapter_targets, frozen_bits)
-    device = "meta" if shapes_only else "cpu"
-    module, short, batch_of = _opened(target, input_shape, input_dtype, example, classes, device)
+    module, short, batch_of = _opened(target, sample, cuts.device)
     found = trace(
         module if wanted is None else with_adapters(module, wanted),
         batch_of,
         name=name or short,
-        stages=shared.stage_names(stages),
-        method=method,
-        most_tensors=most_tensors,
-        tied=tied,
-        keep_all=keep_all,
-        boundaries=boundaries,
-        flop_formulas=read_formulas(flop or ()),
-    ).named(target, classes, wanted)
+        **cuts.arguments(),
+    ).named(target, sample.classes, wanted)
     if wanted is not None:
         _expect_taught(found)
-    profile = found.profile
-    sentences: list[str] = []
-    if measure is not None:
-        how = {"batch": batch, "repeats": repeats, "threads": threads}
-        profile, sentences = _measured(found, measure, times, how)
-    if output is not None:
-        profile.save(output)
-    if as_json:
-        shared.print_json(profile.to_dict())
-    else:
-        _show(found, profile, sentences, output)
-    return 0
+    return found
 
 
-def _opened(
-    target: str,
-    input_shape: str | None,
-    input_dtype: str | None,
-    example: str | None,
-    classes: int | None,
-    device: str,
-) -> tuple[Any, str, Any]:
+def _opened(target: str, sample: given.SampleFlags, device: str) -> tuple[Any, str, Any]:
     """Return the model, a short name of it, and a batch that it takes."""
     from splitopt.profiles.tracing.running.example import made
     from splitopt.profiles.tracing.source import open_model, read_shape
     from splitopt.training.data.named import with_mask
 
-    shape = None if input_shape is None else read_shape(input_shape)
+    shape = None if sample.input_shape is None else read_shape(sample.input_shape)
     batch_of = None
-    if example is not None:
-        if input_shape is not None or input_dtype is not None:
+    if sample.example is not None:
+        if sample.input_shape is not None or sample.input_dtype is not None:
             raise InputError("--example has shape and type; leave --input-shape, --input-dtype out")
-        batch_of = _example(example, device)
+        batch_of = _example(sample.example, device)
         values = batch_of.get("", batch_of) if isinstance(batch_of, dict) else batch_of
         shape = tuple(values.shape[1:]) if hasattr(values, "shape") else ()
-    module, short, size, dtype = open_model(target, shape, classes, device)
+    module, short, size, dtype = open_model(target, shape, sample.classes, device)
     if batch_of is None:
-        batch_of = made(size, input_dtype or dtype, device=device)
+        batch_of = made(size, sample.input_dtype or dtype, device=device)
     if isinstance(batch_of, dict):
         batch_of = with_mask(batch_of, module)
     return module, short, batch_of
@@ -140,22 +117,6 @@ def _example(source: str, device: str) -> Any:
     return moved(found, device)
 
 
-def _check(
-    target: str, output: Path | None, measure: str | None, shapes_only: bool, times: Path | None
-) -> None:
-    """Reject options that contradict each other, and files that cannot be written."""
-    if output is not None:
-        if output.suffix != ".json":
-            raise InputError(f"{output}: a profile is a JSON file; give a name that ends in .json")
-        shared.check_outputs(Path(target), output)
-    if measure is not None and shapes_only:
-        raise InputError("--measure computes, --shapes-only does not; leave one of them out")
-    if times is not None and (measure is None or not times.is_dir()):
-        raise InputError(
-            f"--times {times}: must be a folder that exists, and needs --measure MACHINE"
-        )
-
-
 def _expect_taught(found: TracedModel) -> None:
     """Reject adapters that training would never change."""
     if untaught := found.without_gradient():
@@ -167,17 +128,19 @@ def _expect_taught(found: TracedModel) -> None:
         )
 
 
-def _measured(
-    found: TracedModel, machine: str, times: Path | None, how: dict[str, Any]
-) -> tuple[ModelProfile, list[str]]:
-    """Return the profile with the times of this machine, and what there is to report of them."""
+def _measured(found: TracedModel, timing: given.TimingFlags) -> tuple[ModelProfile, list[str]]:
+    """Return the profile, with the times of this machine and what to report of them if asked."""
+    if timing.measure is None:
+        return found.profile, []
     from splitopt.profiles.readers.times import write_times
     from splitopt.profiles.tracing import measure
 
+    machine, how = timing.measure, timing.arguments()
     profile = measure(found, machine, **how).profile
     sentences = [_speed(profile, machine)]
-    if times is not None:
-        sentences.append(f"Times in {write_times(profile, machine, times, how['batch'])}.")
+    if timing.times is not None:
+        written = write_times(profile, machine, timing.times, how["batch"])
+        sentences.append(f"Times in {written}.")
     return profile, sentences
 
 

@@ -1,11 +1,17 @@
-"""The options of ``splitopt profile``."""
+"""The options of ``splitopt profile``, by what they are about."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+
+from splitopt.cli import adapter_options as adapting
+from splitopt.cli import options as shared
+from splitopt.errors import InputError
+from splitopt.models.adapters.choice import Adapters
 
 Target = Annotated[
     str,
@@ -101,3 +107,101 @@ Threads = Annotated[
 Times = Annotated[
     Path | None, typer.Option("--times", metavar="DIR", help="Write MODEL__MACHINE.csv there.")
 ]
+
+
+@dataclass(frozen=True)
+class SampleFlags:
+    """What the model is run with."""
+
+    input_shape: InputShape = None
+    input_dtype: InputType = None
+    example: Example = None
+    classes: Classes = None
+
+
+@dataclass(frozen=True)
+class AdapterFlags:
+    """The adapters that the model gets before it is traced."""
+
+    adapters: adapting.Rank = None
+    adapter_targets: adapting.Targets = None
+    frozen_bits: adapting.FrozenBits = None
+
+    def read(self) -> Adapters | None:
+        """Return the adapters, None for none."""
+        return Adapters.read(self.adapters, self.adapter_targets, self.frozen_bits)
+
+
+@dataclass(frozen=True)
+class CutFlags:
+    """Where the model may be cut, and how its work is counted."""
+
+    method: Method = "auto"
+    stages: Stages = None
+    most_tensors: MostTensors = 1
+    tied: Tied = "refused"
+    keep_all: KeepAll = False
+    boundaries: Boundaries = "cuts"
+    shapes_only: ShapesOnly = False
+    flop: Formulas = None
+
+    @property
+    def device(self) -> str:
+        """The device of PyTorch that the model is built on."""
+        return "meta" if self.shapes_only else "cpu"
+
+    def arguments(self) -> dict[str, Any]:
+        """Return what `splitopt.profiles.trace` is called with."""
+        from splitopt.profiles.tracing.costs.work.declared import read_formulas
+
+        return {
+            "stages": shared.stage_names(self.stages),
+            "method": self.method,
+            "most_tensors": self.most_tensors,
+            "tied": self.tied,
+            "keep_all": self.keep_all,
+            "boundaries": self.boundaries,
+            "flop_formulas": read_formulas(self.flop or ()),
+        }
+
+
+@dataclass(frozen=True)
+class ResultFlags:
+    """What the profile is called, and where it goes."""
+
+    name: Name = None
+    output: Output = None
+
+    def check(self, target: str) -> None:
+        """Reject a file that cannot be written, or that the model comes from."""
+        if self.output is None:
+            return
+        if self.output.suffix != ".json":
+            raise InputError(
+                f"{self.output}: a profile is a JSON file; give a name that ends in .json"
+            )
+        shared.check_outputs(Path(target), self.output)
+
+
+@dataclass(frozen=True)
+class TimingFlags:
+    """Whether the layers are timed, and how."""
+
+    measure: Measure = None
+    batch: Batch = 32
+    repeats: Repeats = 20
+    threads: Threads = None
+    times: Times = None
+
+    def check(self, shapes_only: bool) -> None:
+        """Reject options that contradict each other, and a folder that is none."""
+        if self.measure is not None and shapes_only:
+            raise InputError("--measure computes, --shapes-only does not; leave one of them out")
+        if self.times is not None and (self.measure is None or not self.times.is_dir()):
+            raise InputError(
+                f"--times {self.times}: must be a folder that exists, and needs --measure MACHINE"
+            )
+
+    def arguments(self) -> dict[str, Any]:
+        """Return what `splitopt.profiles.measure` is called with beside the machine."""
+        return {"batch": self.batch, "repeats": self.repeats, "threads": self.threads}

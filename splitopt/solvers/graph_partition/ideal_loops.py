@@ -91,6 +91,31 @@ def change_of_cut(
     return change
 
 
+@helper
+def release(
+    group: int,
+    words: IntArray,
+    free: IntArray,
+    after_starts: IntArray,
+    after: IntArray,
+    before_starts: IntArray,
+    before: IntArray,
+) -> None:
+    """Add to what can follow an ideal that has just taken a group; `free` is written to.
+
+    What can follow now and could not before follows the group itself: nothing else has changed.
+    """
+    for place in range(after_starts[group], after_starts[group + 1]):
+        follower = after[place]
+        ready = True
+        for k in range(before_starts[follower], before_starts[follower + 1]):
+            if not holds(words, before[k]):
+                ready = False
+                break
+        if ready:
+            free[follower // BITS] |= 1 << (follower % BITS)
+
+
 @compiled
 def list_ideals(
     state: IntArray,
@@ -168,15 +193,7 @@ def list_ideals(
                     words[j] = made
                     free[j] = free[i]
                     free[j, w] ^= bit
-                    for place in range(after_starts[g], after_starts[g + 1]):
-                        s = after[place]
-                        ready = True
-                        for k in range(before_starts[s], before_starts[s + 1]):
-                            if not holds(made, before[k]):
-                                ready = False
-                                break
-                        if ready:
-                            free[j, s // BITS] |= 1 << (s % BITS)
+                    release(g, made, free[j], after_starts, after, before_starts, before)
                     for v in range(4):
                         sums[j, v] = sums[i, v] + own_values[g, v]
                     sums[j, 4] = sums[i, 4] + change_of_cut(
