@@ -22,6 +22,13 @@ def profile(path: Path) -> None:
     type(found).from_dict(found.to_dict(), "copy")
 
 
+def saved_profile(path: Path) -> None:
+    """Read a profile of splitopt's own form."""
+    from splitopt.profiles import ModelProfile
+
+    ModelProfile.load(path)
+
+
 def piper(path: Path) -> None:
     """Read a workload of Piper, cut in every way, and show and copy it."""
     from splitopt.profiles import read
@@ -274,8 +281,8 @@ def frame(path: Path) -> None:
 CALLS: dict[str, Callable[[Path], None]] = {
     call.__name__: call
     for call in (
-        profile, piper, leakage, layer_csv, graph, workload, times, workbook, trace, instance,
-        result, data, shard, folder, celeba, weights, parts, sources, generator,
+        profile, saved_profile, piper, leakage, layer_csv, graph, workload, times, workbook,
+        trace, instance, result, data, shard, folder, celeba, weights, parts, sources, generator,
         generator_checkpoint, iotsl_run, timeline, history, rows, machine, token, frame,
     )
 }  # fmt: skip

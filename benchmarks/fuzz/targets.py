@@ -86,6 +86,7 @@ SCENARIOS = (
         (*_plan("--csv", f"{OUT}steps.csv"), *_plan("--solver", "algorithm2")), ("tiny.json",),
         weight=6,
     ),
+    Target("scenario (Piper)", ("piper.yaml",), _plan(), ("piper.json",), weight=2),
     Target("scenario (accelerators)", ("branches.yaml",), _plan(), ("layers.json",), weight=6),
     Target("scenario (replication)", ("replicas.yaml",), _plan(), ("layers.json",), weight=6),
     Target(
@@ -174,7 +175,7 @@ PLAN_TARGETS = (
 PROFILES = (
     Target(
         "profile", ("tiny.json",),
-        (_call("profile"), ("plan", "star.yaml", "--json", *_SHORT),
+        (_call("profile"), _call("saved_profile"), ("plan", "star.yaml", "--json", *_SHORT),
          ("machine", "fit", "here", FILE, "--batch", "4", "--json")),
         ("star.yaml",), weight=8,
     ),
@@ -182,10 +183,10 @@ PROFILES = (
     Target("SplitRL blocks", ("blocks.csv",), (_call("profile"),)),
     Target("DistilP model", ("distilp.json",), (_call("profile"),)),
     Target(
-        "Piper workload", ("piper.json", "piper.yaml"),
+        "Piper workload", ("piper.json",),
         (_call("piper"), ("plan", "piper.yaml", "--json", *_SHORT),
          ("profiles", "piper.json", "--batch", "4", "--unit", "ms", "-o", f"{OUT}made.json")),
-        ("piper.json", "piper.yaml"),
+        ("piper.yaml",),
     ),
     Target("PipeEdge models", ("models.yml",), (_call("profile"),)),
     Target("PipeEdge times", ("device_types.yml",), (_call("times"),), ("tiny.json",), weight=3),

@@ -71,11 +71,11 @@ def _opened(
 ) -> ModelProfile:
     """Return a shipped profile, or that of a file in any of the forms that are read."""
     from splitopt.profiles import load_profile
-    from splitopt.profiles.published.catalog import is_path, load_file
+    from splitopt.profiles.published.catalog import is_path, profile_of_file
     from splitopt.profiles.readers.reading import Said
 
     if is_path(profile):
-        return load_file(profile, Said(batch, None, None, boundaries, unit, strict=True))
+        return profile_of_file(profile, Said(batch, None, None, boundaries, unit, strict=True))
     if batch is not None or unit is not None or boundaries is not None:
         raise InputError(
             f"--batch, --unit and --boundaries are of a file, and {shown(profile)} is the name of "

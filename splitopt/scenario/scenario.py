@@ -21,7 +21,7 @@ from splitopt.errors import InputError, shown
 from splitopt.extras import data_frame
 from splitopt.profiles import ModelProfile, load_profile
 from splitopt.profiles.counting.sample_gradients import with_sample_gradients
-from splitopt.profiles.published.catalog import is_graph, load_file, unknown_profile
+from splitopt.profiles.published.catalog import is_graph, profile_of_file, unknown_profile
 from splitopt.profiles.readers.reading import Said
 from splitopt.scenario.device_columns import DeviceColumns
 from splitopt.scenario.device_list import with_device_file_read
@@ -253,7 +253,7 @@ class Scenario(Shown, Sections):
             otherwise=usual,
             strict=True,
         )
-        return load_file(path, said, model.fill)
+        return profile_of_file(path, said, model.fill)
 
     def _with_privacy(self, profile: ModelProfile) -> ModelProfile:
         """Return the profile with the work and memory that privacy takes, where it is asked for."""

@@ -74,13 +74,13 @@ def load_profile(
     found = path_of(name_or_path, "name_or_path")
     if is_path(found):
         said = Said(batch=batch, unit=unit, chain=chain, otherwise=boundaries, strict=True)
-        return load_file(found, said, fill)
+        return profile_of_file(found, said, fill)
     if batch is not None or unit is not None:
         raise InputError("batch and unit are of a file; a shipped profile needs neither")
     return _with_fill(_find(found, boundaries, chain), fill)
 
 
-def load_file(
+def profile_of_file(
     path: str | Path, said: Said, fill: str | Mapping[str, Fill] | None = None
 ) -> ModelProfile:
     """Load a profile from a file in one of the forms of `splitopt.profiles.read`.
