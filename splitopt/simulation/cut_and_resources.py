@@ -29,7 +29,7 @@ from splitopt.problems.cut_and_resources.assigned import assigned, crossing_byte
 from splitopt.problems.cut_and_resources.choice_decision import ChoiceDecision
 from splitopt.problems.cut_and_resources.choice_tables import has_choices
 from splitopt.problems.cut_and_resources.parts import GroupedDecision
-from splitopt.problems.cut_and_resources.robust import of_devices, waited_for
+from splitopt.problems.cut_and_resources.quorum import of_devices, waited_for
 from splitopt.profiles import ModelProfile
 from splitopt.simulation.replay import Forecast, Replay, Setting
 from splitopt.simulation.tracks import Row, drawn, make_timeline, side_by_side

@@ -15,7 +15,7 @@ from splitopt.planning.planner import OpenedPlan
 from splitopt.problems.cut_and_resources import CutAndResources, CutAndResourcesDecision
 from splitopt.problems.cut_and_resources.assigned import Assigned, assigned
 from splitopt.problems.cut_and_resources.decision import SHARES
-from splitopt.problems.cut_and_resources.robust import of_devices, waited_for
+from splitopt.problems.cut_and_resources.quorum import of_devices, waited_for
 from splitopt.profiles.counting.adapter_ranks import at_rank
 from splitopt.scenario import Scenario
 from splitopt.training.program import (
