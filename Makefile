@@ -106,7 +106,7 @@ foreign: $(OUT)/foreign/.done $(OUT)/flower/.done  ## run the programs that plan
 	SPLITOPT_NO_SKIP=1 FLWR=$(CURDIR)/$(OUT)/flower/bin/flwr KUBERNETES_VALIDATE=$(CURDIR)/$(OUT)/foreign/bin/kubernetes-validate \
 		$(OUT)/foreign/bin/python -m pytest -n 2 -m "" --timeout 1800 $(FOREIGN)
 
-tutorial: $(VENV)/.dev  ## run the commands of the first hour's tutorial, and print how long each takes
+tutorial: $(VENV)/.dev  ## run the commands of the quick start, and print how long each takes
 	$(BIN)/python -m benchmarks.tutorial
 
 lint: $(VENV)/.dev  ## check style, types and the direction of imports

@@ -24,7 +24,6 @@ from benchmarks.tables import write_rows
 from splitopt.bench.running.machine import describe_machine
 
 ROOT = Path(__file__).parents[2]
-RESULTS = Path(__file__).parent / "results"
 FENCE = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 COLUMNS = {
     "command": ("command", "{}"),

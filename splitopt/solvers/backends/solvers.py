@@ -34,12 +34,13 @@ class BackEnd(Solver[P], Generic[P]):
     def size(self, problem: P) -> Size:
         """Count variables and rows, without building the model."""
 
-    @abstractmethod
     def stated(self, problem: P) -> tuple[P, float]:
         """Return the problem to build the model of, and a unit of time in s for it.
 
-        The unit brings the objective near one.
+        The unit brings the objective near one; that of most is the cheap bound, which is near the
+        optimum.
         """
+        return problem, problem.bound() or 1.0
 
     def form(self) -> dict[str, Any]:
         """Return what the problem is told beside the unit of time when it builds its model."""

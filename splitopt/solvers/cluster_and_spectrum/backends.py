@@ -29,10 +29,6 @@ class _Joint(solvers.Limited[ClusterAndSpectrum]):
         """Count variables and rows, without building the program."""
         return round_size(problem)
 
-    def stated(self, problem: ClusterAndSpectrum) -> tuple[ClusterAndSpectrum, float]:
-        """Return the problem, and its cheap bound, which is near its optimum."""
-        return problem, problem.bound() or 1.0
-
 
 @dataclass(frozen=True)
 class Highs(_Joint, solvers.Highs[ClusterAndSpectrum]):

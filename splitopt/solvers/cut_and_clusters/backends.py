@@ -23,10 +23,6 @@ class _Joint(solvers.Limited[CutAndClusters]):
         """Count variables and rows, without building the program."""
         return program_size(problem)
 
-    def stated(self, problem: CutAndClusters) -> tuple[CutAndClusters, float]:
-        """Return the problem, and its cheap bound, which is near its optimum."""
-        return problem, problem.bound() or 1.0
-
     def why_none(self, problem: CutAndClusters, said: str) -> str:  # noqa: ARG002 - as the base
         """Return what is left as a reason where the problem itself knows none."""
         return f"{NO_PARTITION} ({said})"

@@ -29,10 +29,6 @@ class _Equivalent(solvers.Limited[CutUnderUncertainty]):
             rounds * one.linear_constraints + beside,
         )
 
-    def stated(self, problem: CutUnderUncertainty) -> tuple[CutUnderUncertainty, float]:
-        """Return the problem, and its cheap bound, which is near its optimum."""
-        return problem, problem.bound() or 1.0
-
     def run(self, problem: CutUnderUncertainty, search: Search) -> StopReason:
         """Propose a quick answer first: a back end may find nothing in its time."""
         search.propose(problem.complete(int(problem.statistic(problem.bounds()).argmin())))

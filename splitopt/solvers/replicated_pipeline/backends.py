@@ -23,10 +23,6 @@ class _Pipeline(solvers.Limited[ReplicatedPipeline]):
         """Count variables and rows, without building the program."""
         return program_size(problem)
 
-    def stated(self, problem: ReplicatedPipeline) -> tuple[ReplicatedPipeline, float]:
-        """Return the problem, and a unit of time that brings the objective near one."""
-        return problem, problem.bound() or 1.0
-
     def why_none(self, problem: ReplicatedPipeline, said: str) -> str:
         """Return what the solver of this problem would say."""
         return f"{why_none(problem)} ({said})"

@@ -26,7 +26,3 @@ class PyomoScip(solvers.Limited[TimeToAccuracy], solvers.PyomoScip[TimeToAccurac
         picks = devices * layers * len(problem.batch_sizes)
         rows = 2 + 3 * devices + devices * (layers + len(problem.intervals))
         return Size(picks + settings + 5, rows + settings * (devices + 1), 0, True)
-
-    def stated(self, problem: TimeToAccuracy) -> tuple[TimeToAccuracy, float]:
-        """Return the problem, and a unit of time in s that brings the objective near one."""
-        return problem, problem.bound() or 1.0

@@ -66,7 +66,7 @@ def anneal_pass(
     plans: IntArray,
     drawn: FloatArray,
     cooling: FloatArray,
-) -> float:
+) -> None:
     """Try a random move of one device after the other, and keep those that heat allows.
 
     The energy is softness * log sum weight exp(largest eigenvalue / softness) over the blocks.
@@ -90,11 +90,6 @@ def anneal_pass(
     cooling
         Shape (5,): softness, heat, what each is multiplied by at every move, and the smallest of
         the largest eigenvalues so far. Changed.
-
-    Returns
-    -------
-    float
-        The smallest of the largest eigenvalues so far.
     """
     rows, columns = listed
     now, best = plans[0], plans[1]
@@ -143,4 +138,3 @@ def anneal_pass(
             cooling[4] = level.max()
             for n in range(len(now)):
                 best[n] = now[n]
-    return float(cooling[4])
