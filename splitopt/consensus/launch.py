@@ -36,6 +36,7 @@ SERVER = "server"
 LEAST = 3
 """Devices: of a sum of two, each takes its own number off and has the other's."""
 _DECISION, _OPTIONS = "decision.json", "options.json"
+_LOADED = ("splitopt.consensus.launch", "splitopt.consensus.packing", "pint")
 
 
 @dataclass(frozen=True)
@@ -137,7 +138,13 @@ def run_parties(
         with (
             listen(None, 0, token) as listener,
             Processes(
-                job, names, listener.port, token, JOIN_S, module="splitopt.consensus"
+                job,
+                names,
+                listener.port,
+                token,
+                JOIN_S,
+                module="splitopt.consensus",
+                loaded=_LOADED,
             ) as processes,
         ):
             found = lead(listener, solver, problem.devices, account, processes)

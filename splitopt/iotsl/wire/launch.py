@@ -11,7 +11,7 @@ from splitopt.iotsl.wire.server import ExchangeServer
 from splitopt.storage.temporary import temporary_folder
 from splitopt.training.wire.compute import one_thread
 from splitopt.training.wire.crew import Crew
-from splitopt.training.wire.processes import Processes
+from splitopt.training.wire.processes import LOADED, Processes
 from splitopt.training.wire.transport.listener import listen
 from splitopt.training.wire.transport.tokens import Token
 
@@ -49,6 +49,7 @@ def exchange(setting: Setting, time_scale: float, join_s: float) -> Iterator[Exc
             token,
             join_s,
             module="splitopt.iotsl.wire",
+            loaded=(*LOADED, "splitopt.iotsl.wire.follow"),
         ) as processes,
         Crew(listener, names, job.agreement) as crew,
     ):

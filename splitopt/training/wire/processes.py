@@ -1,4 +1,7 @@
-"""The other processes of a run on one machine: started together, gone with the one that leads."""
+"""The other processes of a run on one machine: started together, gone with the one that leads.
+
+On Linux they are forked from one that has loaded PyTorch already, see `forked`.
+"""
 
 from __future__ import annotations
 
@@ -9,15 +12,28 @@ import subprocess
 import sys
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
+from typing import BinaryIO
 
 from splitopt.errors import SplitoptError
+from splitopt.training.wire.fork_server import PARENT, Request
+from splitopt.training.wire.forked import SERVER, Forked, can_fork
 from splitopt.training.wire.transport.namespaces import Namespaces
 from splitopt.training.wire.transport.tokens import TOKEN_VARIABLE, Token
 
 GRACE_S = 5.0
 """For so long processes may take to end by themselves."""
+LOADED = (
+    "splitopt.training.preparing.prepare",
+    "splitopt.training.wire.launch",
+    "torch._dynamo",  # by the first step of an optimizer
+    "pint",
+)
+"""What each rank of a training loads."""
+_ALSO_LOADED = ("sklearn.datasets",)
+"""Loaded before ranks are forked where the one that leads has loaded it: for its data."""
 _PR_SET_PDEATHSIG = 1
 
 
@@ -46,8 +62,10 @@ class Processes:
     places
         Namespaces of all ranks, 0 included; the loopback interface for all of them if None.
     module
-        What each of them runs, with the job, its rank, the port, `join_s` and the number of this
-        process as arguments.
+        What each of them runs, with the job, its rank, the port, `join_s` and the number of its
+        parent as arguments.
+    loaded
+        What it loads, so that it can be loaded once for all.
     """
 
     def __init__(
@@ -59,34 +77,25 @@ class Processes:
         join_s: float,
         places: Namespaces | None = None,
         module: str = "splitopt.training.wire",
+        loaded: Sequence[str] = LOADED,
     ) -> None:
         self.names, self._logs = tuple(names), []
-        self.started: list[subprocess.Popen[bytes]] = []
-        environment = {
-            **os.environ,
-            TOKEN_VARIABLE: token.secret,
-            "PYTHONPATH": os.pathsep.join(path for path in sys.path if path),
-            "OMP_NUM_THREADS": "1",
-        }
+        self.started: list[subprocess.Popen[bytes] | Forked] = []
+        own = (str(job), str(port), str(join_s))
         try:
             for rank in range(1, len(names) + 1):
                 log = job.parent / f"rank-{rank}.log"
                 self._logs.append(log)
+                request = Request(
+                    module,
+                    (own[0], str(rank), *own[1:], PARENT, *_place(places, rank)),
+                    {**os.environ, TOKEN_VARIABLE: token.secret, "OMP_NUM_THREADS": "1"},
+                    tuple(path for path in sys.path if path),
+                    os.getcwd(),
+                    (*loaded, *(one for one in _ALSO_LOADED if one in sys.modules)),
+                )
                 with log.open("wb") as stream:
-                    self.started.append(
-                        subprocess.Popen(
-                            [
-                                *(sys.executable, "-m", module),
-                                *(str(job), str(rank), str(port), str(join_s), str(os.getpid())),
-                                *_place(places, rank),
-                            ],
-                            env=environment,
-                            stdin=subprocess.DEVNULL,
-                            stdout=subprocess.DEVNULL,
-                            stderr=stream,
-                            start_new_session=True,
-                        )
-                    )
+                    self.started.append(_start(request, stream))
         except BaseException:
             self.kill()
             raise
@@ -146,6 +155,23 @@ class Processes:
         if kind is None:
             self.wait()
         self.kill()
+
+
+def _start(request: Request, errors: BinaryIO) -> subprocess.Popen[bytes] | Forked:
+    """Start a process, forked where that can be done."""
+    if can_fork():
+        with suppress(OSError):
+            return SERVER.fork(request, errors)
+    parent = str(os.getpid())
+    given = (parent if one == PARENT else one for one in request.arguments)
+    return subprocess.Popen(
+        [sys.executable, "-m", request.module, *given],
+        env={**request.environment, "PYTHONPATH": os.pathsep.join(request.path)},
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=errors,
+        start_new_session=True,
+    )
 
 
 def _place(places: Namespaces | None, rank: int) -> tuple[str, ...]:
