@@ -5,7 +5,7 @@ process loads them and forks itself, as `multiprocessing.forkserver` does. That 
 runs the caller's main module again in each process, which fails for a script without a guard.
 
 It is asked over a socket. A message is a JSON object with two open files: one is told how the
-process goes (its number, then its exit code), one becomes its standard error. The server ends, and
+process fares (its number, then its exit code), one becomes its standard error. The server ends, and
 the kernel ends what it has forked, when the other end of the socket is closed.
 """
 
@@ -76,7 +76,8 @@ def _serve(asker: socket.socket, parent: int) -> Request | None:
     signal.signal(signal.SIGCHLD, lambda *_: None)  # it only has to wake up `select`
     signal.set_wakeup_fd(waker, warn_on_full_buffer=False)
     while os.getppid() == parent:
-        ready, _, _ = select.select([asker, woken], [], [], _TICK_S)
+        waited: list[Any] = [asker, woken]
+        ready, _, _ = select.select(waited, [], [], _TICK_S)
         if woken in ready:
             os.read(woken, 4096)
         _report_ended(reports)
@@ -98,21 +99,21 @@ def _serve(asker: socket.socket, parent: int) -> Request | None:
             return request
         os.close(errors)
         reports[pid] = report
-        _tell(report, pid)
+        _send(report, pid)
     return None
 
 
 def _report_ended(reports: dict[int, int]) -> None:
-    """Tell who waits for a process that has ended how it did."""
+    """Report how processes have ended to who waits for them."""
     for pid in list(reports):
         ended, status = os.waitpid(pid, os.WNOHANG)
         if ended:
             report = reports.pop(pid)
-            _tell(report, os.waitstatus_to_exitcode(status))
+            _send(report, os.waitstatus_to_exitcode(status))
             os.close(report)
 
 
-def _tell(report: int, number: int) -> None:
+def _send(report: int, number: int) -> None:
     with contextlib.suppress(BrokenPipeError):  # nobody waits for it any more
         os.write(report, b"%d\n" % number)
 
