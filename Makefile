@@ -84,8 +84,8 @@ demo-train: $(VENV)/.dev  ## set up with PyTorch, plan a small fleet, train it, 
 test: $(VENV)/.dev  ## set up and run the tests
 	$(BIN)/python -m pytest -n 2 --dist loadfile
 
-test-slow: $(VENV)/.dev  ## run the tests that take longer
-	$(BIN)/python -m pytest -n 2 -m "$(LONG)"
+test-slow: $(VENV)/.dev  ## run the tests that take longer (CASES=6: of each at most six cases; WITHIN=3600: end after an hour)
+	$(BIN)/python -m pytest -n 2 -m "$(LONG)" $(CASES:%=--cases=%) $(WITHIN:%=--within=%)
 
 coverage: $(VENV)/.dev  ## run the tests and report which lines of the package they reach
 	$(BIN)/python -m pytest -n 2 --dist loadfile --cov --cov-report=term --cov-report=html

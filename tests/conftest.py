@@ -14,9 +14,15 @@ import pytest
 
 from splitopt import ClusterAndSpectrum, CutAndResources
 from splitopt.latency.pipeline import OwnerParts
+from tests import selecting
 
 hypothesis.settings.register_profile("splitopt", deadline=None, max_examples=30)
 hypothesis.settings.load_profile("splitopt")
+
+
+def pytest_addoption(parser):
+    """Add the options that leave tests out."""
+    selecting.add_options(parser)
 
 
 def pytest_configure(config):
@@ -28,6 +34,8 @@ def pytest_configure(config):
     os.environ.setdefault("OMP_NUM_THREADS", "1")
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
+    options = config.option
+    config.pluginmanager.register(selecting.Limits(options.cases, options.within))
 
 
 @pytest.hookimpl(tryfirst=True)

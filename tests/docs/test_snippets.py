@@ -134,6 +134,7 @@ def named(page):
     return pytest.param(page, id=name, marks=marks)
 
 
+@pytest.mark.every_case
 @pytest.mark.parametrize("page", [named(page) for page in PAGES])
 def test_snippets_run(page, tmp_path, monkeypatch, capsys):
     """Files are written, Python is executed in one namespace, console calls print what is shown."""

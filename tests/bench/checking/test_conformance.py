@@ -64,6 +64,7 @@ LONG = {
 """Those that take seconds in all, on tens of instances; other tests know their optima too."""
 
 
+@pytest.mark.every_case
 @pytest.mark.one_quick
 @pytest.mark.parametrize(
     ("problem", "name"),

@@ -77,6 +77,7 @@ def named(field, notes):
     return any(re.match(rf"{re.escape(entry)}([.\[]|$)", field) for entry in listed)
 
 
+@pytest.mark.every_case
 @pytest.mark.slow
 @pytest.mark.parametrize(
     "kind",

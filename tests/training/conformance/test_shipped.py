@@ -50,6 +50,7 @@ def test_every_codec_is_among_them():
     assert {text.partition(":")[0] for text in CODECS} == {*CODEC.own}
 
 
+@pytest.mark.every_case
 @pytest.mark.parametrize(("kind", "name", "check"), [*cases()])
 def test_it_conforms(kind, name, check):
     found = run_check(kind, name, check)
