@@ -56,11 +56,10 @@ def as_scenario(value: ScenarioLike, argument: str = "scenario", *, fleet: bool 
 def expect_fleet(scenario: Scenario, argument: str = "scenario") -> None:
     """Raise `InputError` for a scenario whose machines stand in the place of a fleet."""
     if (section := scenario.without_fleet) is not None:
-        problem = "graph_partition" if section == "accelerators" else "replicated_pipeline"
         raise InputError.at(
             argument,
-            f"has {section!r} and no fleet of devices, which this is about; {problem} plans it "
-            "('splitopt plan' without --problem)",
+            f"has {section!r} and no fleet of devices, which this is about; 'splitopt plan' "
+            "without --problem plans it",
         )
 
 
