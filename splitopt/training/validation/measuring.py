@@ -185,6 +185,7 @@ def measured_of(run: WireRun, round_s: float | None = None) -> Measured:
             ("Scheme", program.scheme),
             *_codecs(run),
             *_padding(run),
+            *_waited(program),
             *_promised(program),
             *_drawn(run),
             *_masked(run),
@@ -206,6 +207,23 @@ def _promised(program: Program) -> tuple[tuple[str, str], ...]:
         return ()
     text = f"{own.seconds:.5g} s a round, {replay.simulated_s:.5g} s simulated"
     return ((f"The plan's {own.model}", text),)
+
+
+def _waited(program: Program) -> tuple[tuple[str, str], ...]:
+    """Name the devices of a quorum's plan for whom the round does not wait; they have no process.
+
+    Shares of all devices are their own, so that the others need as long with them as without.
+    """
+    from splitopt.training.preparing.robust import not_waited_for
+
+    left, members = not_waited_for(program), len(program.clients)
+    if not left:
+        return ()
+    more = f" and {len(left) - 5} more" if len(left) > 5 else ""
+    return (
+        ("Waited for", f"{members} of {members + len(left)} devices"),
+        ("Not waited for, and without a process", ", ".join(left[:5]) + more),
+    )
 
 
 def _drawn(run: WireRun) -> tuple[tuple[str, str], ...]:
