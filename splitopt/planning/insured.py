@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from splitopt.planning.planner import OpenedPlan
+from splitopt.problems.cut_and_resources import CutAndResourcesDecision
 from splitopt.problems.cut_and_resources.problem import RobustCutAndResources
 from splitopt.problems.cut_and_resources.quorum import waited_for
 from splitopt.simulation.replay import Insured, Replay, simulate_decision
@@ -33,7 +34,7 @@ def insured(opened: OpenedPlan, *, noise: float = 0.0, seed: int = 0) -> Insured
     problem, decision = opened.problem, opened.decision
     if not isinstance(problem, RobustCutAndResources) or not problem.slowness.devices:
         return None
-    assert decision is not None
+    assert isinstance(decision, CutAndResourcesDecision)
     replays = [_replayed(opened, slow, noise, seed) for slow in (None, WORST)]
     worst, names = problem.worst_case(decision), opened.scenario.fleet()
     nominal_s, worst_s = (objective_of(found, opened) for found in replays)

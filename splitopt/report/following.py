@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 from splitopt.documents.checks import is_number
 from splitopt.planning.control.estimating import OF_DEVICE, SERVER
@@ -51,7 +52,7 @@ def _worst(history: History) -> list[tuple[str, str]]:
     names = found.get("slow")
     if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
         return []
-    numbers = [found.get(key) for key in ("slow_devices", "round_s", "if_none_slow_s")]
+    numbers: list[Any] = [found.get(k) for k in ("slow_devices", "round_s", "if_none_slow_s")]
     if not all(is_number(number) for number in numbers):
         return []
     many, worst_s, nominal_s = map(float, numbers)
