@@ -9,8 +9,10 @@ import splitopt
 from splitopt import InputError, Scenario, plan, solve
 from splitopt.cli.entry import run
 from splitopt.distributions import Trace, write_trace
+from splitopt.planning.control.fleet import FleetController
 from splitopt.planning.control.rates import DOWNLINK, UPLINK, planned_numbers
 from splitopt.planning.control.replan import Damping
+from splitopt.planning.planner import open_plan
 from splitopt.problems.cut_and_resources import CutAndResources
 from splitopt.scenario.varying import COMPUTE
 from splitopt.training.history import History
@@ -188,3 +190,46 @@ def test_processes_measure_themselves(planned, scenario, hidden):
                 took = sum(task.end_s - task.start_s for task in own)
                 assert found * took == pytest.approx(problem.device_s[n, cuts[n] - 1])
     assert all(known["compute"] <= 0.06 for known in rows[-1].estimated.values())
+
+
+@pytest.mark.slow
+def test_a_run_over_connections_goes_on_with_what_it_measured(scenario, tmp_path):
+    """Weights are those of one process; the round after the break has the plan of those before."""
+    import torch
+
+    from splitopt.training.rounds.replanning import estimates_in
+    from splitopt.training.wire.launch import run_wire
+
+    document = scenario.to_dict()
+    document["devices"] = [
+        {"name": "a", "compute": "20 MFLOP/s", "samples": 24, "batch_size": 8},
+        {"name": "b", "compute": "2 MFLOP/s", "samples": 16, "batch_size": 8},
+    ]
+    made = plan(document)
+    numbers, rounds = planned_numbers(Scenario.from_dict(document)), 3
+    late = (np.arange(rounds) >= 1)[:, None]
+    rates = {key: np.where(late, row * FACTORS[key], row) for key, row in numbers.items()}
+    (tmp_path / "hidden.csv").write_text(write_trace(Trace(("a", "b"), rates)))
+    given = {"seed": 3, "options": OPTIONS, "evaluate_every": rounds}
+    fast = {"time_scale": 2e-3, "any_speed": True, "join_s": 600.0, "deadline": "300 s"}
+    follows = {"replan": "measured", "actual_rates": tmp_path / "hidden.csv"}
+    kept = {"checkpoint": tmp_path / "kept", **given, **fast, **follows}
+    first = run_wire(made, rounds=2, **kept).history
+    wired = run_wire(made, rounds=rounds, resume=True, **kept)
+    plain = trained(made, rounds=rounds, evaluate_every=rounds)
+    for name, value in plain.model.state_dict().items():
+        assert torch.equal(wired.model.state_dict()[name], value), name
+    rows = wired.history.rows
+    assert [row.loss for row in rows] == [row.loss for row in plain.history.rows]
+    assert rows[:2] == first.rows
+    assert len(wired.timelines) == 1
+    controller = FleetController(
+        CutAndResources.from_scenario(Scenario.from_dict(document)),
+        ["a", "b"],
+        decision=open_plan(made).decision,
+    )
+    for number in range(2):  # measured times differ from run to run, what follows from them not
+        expected = controller.apply(estimates_in(wired.history, number).events())
+    told = rows[2].replan
+    assert (told["gap"], told["objective"]) == (expected.gap, expected.objective)
+    assert told["moved"] == len(expected.moved or {})
