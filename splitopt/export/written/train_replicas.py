@@ -107,7 +107,7 @@ class Machine:
         # what is computed again must not count twice in running statistics
         again = self.stages[self.stage]["recompute"]
         kept = [buffer.clone() for buffer in self.part.buffers()] if again else []
-        result.backward(gradient)
+        torch.autograd.backward(result, gradient)
         for buffer, before in zip(self.part.buffers(), kept, strict=False):
             buffer.copy_(before)
         if not self.is_first:
