@@ -163,15 +163,23 @@ def test_the_command_line_says_what_was_measured(planned, hidden, tmp_path, caps
 
 
 @pytest.mark.slow
-def test_processes_measure_themselves(planned, scenario, hidden):
-    """Processes that are slowed are found to be; a busy host can only make them slower still."""
+def test_processes_measure_themselves(planned, scenario, hidden, tmp_path):
+    """Processes that are slowed are found to be; a busy host can only make them slower still.
+
+    The run is broken off and resumed: the round after that has the plan of those before it.
+    """
     import torch
 
+    from splitopt.training.rounds.replanning import estimates_in
     from splitopt.training.wire.launch import run_wire
 
     fast = {"time_scale": 2e-3, "any_speed": True, "join_s": 600.0, "deadline": "300 s"}
     given = {"rounds": ROUNDS, "seed": 3, "options": OPTIONS, "evaluate_every": ROUNDS}
-    wired = run_wire(planned, **given, **fast, replan="measured", actual_rates=hidden)
+    kept = {"checkpoint": tmp_path / "kept", "replan": "measured", "actual_rates": hidden}
+    first = run_wire(planned, **given | {"rounds": SLOWS + 1}, **fast, **kept)
+    wired = run_wire(planned, **given, **fast, **kept, resume=True)
+    assert wired.history.rows[: SLOWS + 1] == first.history.rows
+    assert len(wired.timelines) == ROUNDS - SLOWS - 1
     plain = trained(planned)
     for name, value in plain.model.state_dict().items():
         assert torch.equal(wired.model.state_dict()[name], value), name
@@ -179,7 +187,7 @@ def test_processes_measure_themselves(planned, scenario, hidden):
     assert [row.loss for row in rows] == [row.loss for row in plain.history.rows]
     problem = CutAndResources.from_scenario(scenario)
     cuts = np.array(planned.decision["cut"])
-    for row, line in zip(rows, wired.timelines, strict=True):
+    for row, line in zip(rows, (*first.timelines, *wired.timelines), strict=True):
         slowed = row.round > SLOWS
         assert line.makespan_s >= row.round_s * 0.99
         for n, name in enumerate(row.measured):
@@ -190,46 +198,10 @@ def test_processes_measure_themselves(planned, scenario, hidden):
                 took = sum(task.end_s - task.start_s for task in own)
                 assert found * took == pytest.approx(problem.device_s[n, cuts[n] - 1])
     assert all(known["compute"] <= 0.06 for known in rows[-1].estimated.values())
-
-
-@pytest.mark.slow
-def test_a_run_over_connections_goes_on_with_what_it_measured(scenario, tmp_path):
-    """Weights are those of one process; the round after the break has the plan of those before."""
-    import torch
-
-    from splitopt.training.rounds.replanning import estimates_in
-    from splitopt.training.wire.launch import run_wire
-
-    document = scenario.to_dict()
-    document["devices"] = [
-        {"name": "a", "compute": "20 MFLOP/s", "samples": 24, "batch_size": 8},
-        {"name": "b", "compute": "2 MFLOP/s", "samples": 16, "batch_size": 8},
-    ]
-    made = plan(document)
-    numbers, rounds = planned_numbers(Scenario.from_dict(document)), 3
-    late = (np.arange(rounds) >= 1)[:, None]
-    rates = {key: np.where(late, row * FACTORS[key], row) for key, row in numbers.items()}
-    (tmp_path / "hidden.csv").write_text(write_trace(Trace(("a", "b"), rates)))
-    given = {"seed": 3, "options": OPTIONS, "evaluate_every": rounds}
-    fast = {"time_scale": 2e-3, "any_speed": True, "join_s": 600.0, "deadline": "300 s"}
-    follows = {"replan": "measured", "actual_rates": tmp_path / "hidden.csv"}
-    kept = {"checkpoint": tmp_path / "kept", **given, **fast, **follows}
-    first = run_wire(made, rounds=2, **kept).history
-    wired = run_wire(made, rounds=rounds, resume=True, **kept)
-    plain = trained(made, rounds=rounds, evaluate_every=rounds)
-    for name, value in plain.model.state_dict().items():
-        assert torch.equal(wired.model.state_dict()[name], value), name
-    rows = wired.history.rows
-    assert [row.loss for row in rows] == [row.loss for row in plain.history.rows]
-    assert rows[:2] == first.rows
-    assert len(wired.timelines) == 1
-    controller = FleetController(
-        CutAndResources.from_scenario(Scenario.from_dict(document)),
-        ["a", "b"],
-        decision=open_plan(made).decision,
-    )
-    for number in range(2):  # measured times differ from run to run, what follows from them not
+    names = [device.name for device in scenario.fleet()]
+    controller = FleetController(problem, names, decision=open_plan(planned).decision)
+    for number in range(ROUNDS - 1):  # measured times differ from run to run, what follows not
         expected = controller.apply(estimates_in(wired.history, number).events())
-    told = rows[2].replan
+    told = rows[-1].replan
     assert (told["gap"], told["objective"]) == (expected.gap, expected.objective)
     assert told["moved"] == len(expected.moved or {})
