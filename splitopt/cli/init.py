@@ -28,7 +28,9 @@ def command(
     ] = None,
     kind: Annotated[
         str | None,
-        typer.Option("--kind", metavar="KIND", help="star (default), pipeline or clusters."),
+        typer.Option(
+            "--kind", metavar="KIND", help="star (default), pipeline, clusters or machines."
+        ),
     ] = None,
     model: Annotated[
         str | None,
@@ -40,7 +42,7 @@ def command(
     ] = None,
     devices: Annotated[
         int | None,
-        typer.Option("--devices", metavar="N", help="How many devices, 10 by default."),
+        typer.Option("--devices", metavar="N", help="How many devices or machines, 10 by default."),
     ] = None,
     nodes: Annotated[
         int | None,

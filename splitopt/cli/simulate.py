@@ -37,6 +37,14 @@ def command(
         typer.Option("--noise", metavar="SD", min=0.0, help="Relative deviation of every task."),
     ] = 0.0,
     seed: shared.Seed = 0,
+    slow: Annotated[
+        str | None,
+        typer.Option(
+            "--slow",
+            metavar="NAMES",
+            help="Of a plan for slow devices: those that are slow, A,B,..., or 'worst'.",
+        ),
+    ] = None,
     as_json: shared.AsJson = False,
 ) -> int:
     """Replay a plan event by event: who is busy, what sets the pace, and how far models are off.
@@ -46,12 +54,14 @@ def command(
     from splitopt.planning.replaying import simulate
     from splitopt.plans import Plan
     from splitopt.report.gantt import check_gantt_path, save_gantt
+    from splitopt.simulation.slow_devices import WORST
 
     shared.check_outputs(plan, output, csv, gantt)
     if gantt is not None:
         check_gantt_path(gantt)
     saved = Plan.load(plan)
-    replay = simulate(saved, noise=noise, seed=seed, source=str(plan))
+    chosen = slow if slow in (None, WORST) else str(slow).split(",")
+    replay = simulate(saved, noise=noise, seed=seed, slow=chosen, source=str(plan))
     if gantt is not None:
         save_gantt(replay, gantt, start, end, saved.scenario["name"])
     if output is not None:

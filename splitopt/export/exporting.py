@@ -21,6 +21,7 @@ from splitopt.export.registry import EXPORTERS, Writer, exporter, takes_of
 from splitopt.export.sample import Sample, SampleFields
 from splitopt.plans import Plan, PlanLike, as_plan
 from splitopt.problems.graph_partition import GraphPartition
+from splitopt.problems.replicated_pipeline import ReplicatedPipeline
 from splitopt.training.job import MatchFields, SchemeFields, TrainingJob
 from splitopt.training.keywords import shared_out, takes_fields
 
@@ -173,6 +174,12 @@ def export_job(
             return export_graph(job, folder, sample, to=to, weights=weights, force=force)
         check_folder(folder, force)
         export = chain_job(job, sample, weights)
+    elif job.plan.problem == ReplicatedPipeline.name:
+        from splitopt.export import replicated_parts
+
+        export = replicated_parts.replicas_job(job, sample, to, weights)
+        check_folder(folder, force)
+        writer = replicated_parts.files
     else:
         check_folder(folder, force)
         from splitopt.export.preparing import prepare

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from splitopt.documents.checks import check_choice
 from splitopt.errors import CapabilityError, InputError
-from splitopt.export.holders import chains_of
+from splitopt.export.holders import Chain, chains_of
 from splitopt.export.job import Job, Origin
 from splitopt.export.sample import Sample
 from splitopt.export.weights import expect_no_noise, read_weights
@@ -27,7 +27,7 @@ from splitopt.training.preparing.matching import By, cut_numbers, fingerprint, m
 from splitopt.training.preparing.prepare import default_model
 from splitopt.training.preparing.setup import with_scheme
 from splitopt.training.preparing.starting import begun, recorded
-from splitopt.training.program import program_of
+from splitopt.training.program import Program, program_of
 
 
 def prepare(job: TrainingJob, sample: Sample, weights: str | Path | None = None) -> Job:
@@ -41,9 +41,25 @@ def prepare(job: TrainingJob, sample: Sample, weights: str | Path | None = None)
             "the plan gives devices adapters of different ranks, and an export has the parts of "
             "one model; plan with one rank in 'adapters', or train it with splitopt"
         )
+    return job_of_chains(job, program, chains_of(program, job.source), sample, weights)
+
+
+def job_of_chains(
+    job: TrainingJob,
+    program: Program,
+    chains: tuple[Chain, ...],
+    sample: Sample,
+    weights: str | Path | None = None,
+) -> Job:
+    """Open the model of a job and split it where chains are cut.
+
+    Raises
+    ------
+    InputError
+        The model is another one, or lacks a cut; or the weights are not its own.
+    """
     if weights is not None:
         expect_no_noise(weights)
-    chains = chains_of(program, job.source)
     module, example, origin = opened_model(job.model, sample, program.profile)
     split = match(module, example, program.profile, job.match, job.stages)
     split.spans(())  # refuses cuts of torch.export, whose names mean little

@@ -56,7 +56,7 @@ def pipeline_of(job: Job) -> dict[str, Any]:
             "the plan leaves every model whole on its device, so there is no pipeline; export it "
             "to 'torch'"
         )
-    _check(job, chains)
+    check_stages(job, chains)
     shipped = "model:build" if job.origin.shipped else job.origin.target
     return {
         "format": FORMAT,
@@ -95,8 +95,8 @@ def _client(job: Job, chain: Chain) -> dict[str, Any]:
     }
 
 
-def _check(job: Job, chains: list[Chain]) -> None:
-    """Reject what the stages of a pipeline cannot send to each other."""
+def check_stages(job: Job, chains: list[Chain]) -> None:
+    """Raise `CapabilityError` for what the stages of a pipeline cannot send to each other."""
     if len(job.inputs) != 1:
         raise CapabilityError(
             f"the model takes {len(job.inputs)} inputs, and the pipeline's script feeds one; "

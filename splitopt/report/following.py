@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
+from splitopt.documents.checks import is_number
 from splitopt.planning.control.estimating import OF_DEVICE, SERVER
 from splitopt.report.content import Column, Table
 from splitopt.report.numbers import percent
@@ -28,13 +30,36 @@ def following_facts(history: History) -> list[tuple[str, str]]:
     return [("Planned by what rounds take", f"{words}; certified gap at most {percent(gap)} %")]
 
 
-def quorum_facts(history: History) -> list[tuple[str, str]]:
+def robust_facts(history: History) -> list[tuple[str, str]]:
+    """Return for whom no round waits, and the worst round that a plan insures against."""
+    return _quorum(history) + _worst(history)
+
+
+def _quorum(history: History) -> list[tuple[str, str]]:
     """Return for which devices of the plan no round waits."""
     left = history.origin.get("not_waited_for")
     if not isinstance(left, list) or not left:
         return []
     more = f" and {len(left) - MOST_NAMES} more" if len(left) > MOST_NAMES else ""
     return [("Not waited for, and nothing learnt of", ", ".join(left[:MOST_NAMES]) + more)]
+
+
+def _worst(history: History) -> list[tuple[str, str]]:
+    """Return what a round takes when the devices are slow that a plan insures against."""
+    found = history.origin.get("worst_round")
+    if not isinstance(found, Mapping):
+        return []
+    names = found.get("slow")
+    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+        return []
+    numbers: list[Any] = [found.get(k) for k in ("slow_devices", "round_s", "if_none_slow_s")]
+    if not all(is_number(number) for number in numbers):
+        return []
+    many, worst_s, nominal_s = map(float, numbers)
+    words = f"{worst_s:,.5g} s in place of {nominal_s:,.5g} s"
+    more = f" and {len(names) - MOST_NAMES} more" if len(names) > MOST_NAMES else ""
+    who = f"; then slow: {', '.join(names[:MOST_NAMES])}{more}" if names else ""
+    return [(f"A round of the worst case, {many:g} slow", words + who)]
 
 
 def following_tables(history: History) -> list[Table]:

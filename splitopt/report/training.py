@@ -26,7 +26,7 @@ from splitopt.report.charts import (
 from splitopt.report.clients import client_facts, client_figures, client_tables
 from splitopt.report.content import Column, Figure, Table
 from splitopt.report.defences import defence_cells, defence_columns, defence_facts
-from splitopt.report.following import following_facts, following_tables, quorum_facts
+from splitopt.report.following import following_facts, following_tables, robust_facts
 from splitopt.report.grids import table_in_terminal
 from splitopt.report.numbers import percent, seconds
 from splitopt.report.received import received_tables
@@ -215,7 +215,7 @@ def _facts(history: History) -> list[tuple[str, str]]:
     if planned != scheme:
         facts.append(("Planned for", f"{planned}, trained by {scheme} to compare with"))
     facts += _privacy(history) + defence_facts(history)
-    facts += quorum_facts(history) + following_facts(history) + client_facts(history)
+    facts += robust_facts(history) + following_facts(history) + client_facts(history)
     facts += turn_facts(history)
     for key, label in (("partition", "Partition"), ("seed", "Seed")):
         facts.append((label, str(history.origin.get(key, "unknown"))))

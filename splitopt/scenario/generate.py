@@ -1,4 +1,4 @@
-"""Fleets of any size, drawn from a seed."""
+"""Fleets and machines of any number, drawn from a seed."""
 
 from __future__ import annotations
 
@@ -8,6 +8,9 @@ import numpy as np
 
 from splitopt.documents.checks import is_whole
 from splitopt.errors import InputError, shown
+from splitopt.profiles.published.catalog import load_profile
+from splitopt.scenario.accelerators import MOST_ACCELERATORS
+from splitopt.scenario.replication import MOST_TYPES
 from splitopt.scenario.whole import MOST_DEVICES, MOST_NODES
 
 
@@ -83,6 +86,50 @@ def draw_pipeline(seed: int, devices: int, nodes: int, profile: str) -> dict[str
         "devices": [{**device, "batch_size": 32} for device in drawn["devices"]],
         "links": {**drawn["links"], "shared": False, "nodes": {"model": "nic"}},
         "nodes": machines,
+    }
+
+
+def draw_machines(seed: int, machines: int, types: int, profile: str) -> dict[str, Any]:
+    """Draw a scenario's plain data with machines that train one model in replicated stages.
+
+    Machines are shared out to the types at random, one at least to each. Speeds of the types are
+    log-uniform between 4 and 40 TFLOP/s, an interface has 10, 25 or 100 Gbit/s, and where the
+    profile says what its layers keep, a machine has 8, 16 or 32 GiB. The same seed draws the same.
+    """
+    _check_number("types", types, MOST_TYPES)
+    _check_number("machines", machines, MOST_ACCELERATORS)
+    if machines < types:
+        raise InputError.at(
+            "machines", f"is {machines}, it must be at least the {types} types, one machine of each"
+        )
+    if not is_whole(seed, 0):
+        raise InputError.at("seed", f"is {shown(seed)}, it must be a whole number >= 0")
+    rng = np.random.default_rng([seed, machines, types])
+    counts = 1 + rng.multinomial(machines - types, np.full(types, 1 / types))
+    speed = 4e12 * np.exp(rng.uniform(0.0, np.log(10.0), types))
+    rate, memory = rng.choice([1e10, 2.5e10, 1e11], types), rng.choice([2**33, 2**34, 2**35], types)
+    saved = load_profile(profile).layer_saved_bytes is not None
+    width = len(str(types))
+    listed = [
+        {
+            "name": f"type-{n + 1:0{width}d}",
+            "count": int(counts[n]),
+            "compute": _rounded(speed[n]),
+            "rate": float(rate[n]),
+            **({"memory": float(memory[n])} if saved else {}),
+        }
+        for n in range(types)
+    ]
+    return {
+        "name": f"generated-{machines}-machines-{types}-types-seed-{seed}",
+        "model": {"profile": profile},
+        "replication": {
+            "types": listed,
+            "batch_size": 32,
+            "micro_batches": 4 * machines,
+            "recompute": "choose" if saved else "never",
+        },
+        "training": {"rounds": 100},
     }
 
 

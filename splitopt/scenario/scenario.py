@@ -190,14 +190,23 @@ class Scenario(Shown, Sections):
         profile: str | None = None,
         leakage_limit: float | None = None,
         nodes: int | None = None,
+        types: int | None = None,
     ) -> Scenario:
         """Draw a fleet of any size, see `splitopt.scenario.generate.draw`.
 
         With `nodes` there are that many compute nodes instead of a server, see `draw_pipeline`.
-        The profile is ``dp-mora-resnet18-recovered``, or ``resnet18-imagenet`` with nodes.
+        With `types` the devices are machines of that many types, which train one model in
+        replicated stages, see `draw_machines`. The profile is ``dp-mora-resnet18-recovered``, or
+        ``resnet18-imagenet`` with nodes or types.
         """
-        from splitopt.scenario.generate import draw, draw_pipeline
+        from splitopt.scenario.generate import draw, draw_machines, draw_pipeline
 
+        if types is not None:
+            for name, value in (("nodes", nodes), ("leakage_limit", leakage_limit)):
+                if value is not None:
+                    raise InputError.at(name, "is not for machines of types; leave it out")
+            drawn = draw_machines(seed, devices, types, profile or "resnet18-imagenet")
+            return cls.from_si(drawn, "generate")
         if nodes is not None:
             if leakage_limit is not None:
                 raise InputError.at("leakage_limit", "is not for pipelines; leave it out")

@@ -15,6 +15,7 @@ KINDS = {
     "star": "devices with a server: a cut for each, and shares of links and server",
     "pipeline": "devices and compute nodes: which node hosts which layers",
     "clusters": "devices in a radio cell: who works together, with how many subcarriers",
+    "machines": "machines of several types: which layers on which, with replicas of stages",
 }
 """Kind of a scenario to begin with -> what it asks."""
 USUAL_KIND = "star"
@@ -39,7 +40,9 @@ guesses:
 # A shipped profile (`splitopt profiles` lists them), or {{file: MINE.json}}, which
 # `splitopt profile MODEL` writes for a PyTorch model of your own.
 model: {model}
+"""
 
+_FLEET = """
 # Alike devices are one entry with a count. compute: what a device reaches in training, not what its
 # data sheet says. samples: the size of its data set. batch_size: needed to check the memory.
 devices:
@@ -101,6 +104,27 @@ servers:
 training: {epochs: 1, rounds: 100}
 """
 
+_MACHINES = """
+# Machines that train one model in stages, of which some may have several machines that share the
+# micro-batches. Alike machines are one type with a count. rate: of a machine's one interface.
+# memory: of each machine; reserve is kept free of it. compute: what it reaches in training.
+replication:
+  types:
+{types}
+  # order of the passes: 1f1b, gpipe or pipedream
+  schedule: 1f1b
+  # samples of a micro-batch, and micro-batches between two steps of the optimizer
+  batch_size: 32
+  micro_batches: 32
+  # activations are computed again in the backward pass: never, always, or choose stage by stage
+  recompute: {recompute}
+  # sgd, momentum or adam; shard_optimizer divides its states among the machines of a stage
+  optimizer: momentum
+
+# rounds: how many steps of the optimizer.
+training: {rounds: 1000}
+"""
+
 
 @dataclass(frozen=True)
 class _Device:
@@ -116,6 +140,10 @@ _DEVICES = (
     _Device("board", "30 GFLOP/s", "8 GiB", 0.5, 17),
     _Device("laptop", "400 GFLOP/s", "16 GiB", 0.3, 20),
     _Device("edge-gpu", "1.2 TFLOP/s", "8 GiB", 0.2, 12),
+)
+_TYPES = (
+    ("fast", "15 TFLOP/s", "25 Gbit/s", "memory: 24 GiB, reserve: 2 GiB"),
+    ("slow", "4 TFLOP/s", "10 Gbit/s", "memory: 12 GiB, reserve: 1 GiB"),
 )
 _NODES = (("node-small", "4 TFLOP/s", "32 GiB", 0.1), ("node-large", "15 TFLOP/s", "64 GiB", 0.4))
 
@@ -138,7 +166,8 @@ def starting_scenario(
     model
         The name of a shipped profile.
     devices, nodes
-        How many there are; compute nodes of a pipeline alone, 3 by default.
+        How many there are, devices of machines being these; compute nodes of a pipeline alone, 3
+        by default.
     name, file
         Of the scenario, and of the file that is written, for the comments.
 
@@ -168,14 +197,17 @@ def starting_scenario(
         name=json.dumps(name, ensure_ascii=False),
         model=model,
         guesses="\n".join(f"  - {place}" for place in _guesses(kind)),
-        devices=_device_lines(kind, devices),
     )
+    if kind != "machines":
+        head += _FLEET.format(devices=_device_lines(kind, devices))
     text = head + _sections(kind, model, devices, nodes)
     Scenario.from_dict(parse_yaml(text, file), file)  # what is handed out can be read
     return text
 
 
 def _guesses(kind: str) -> list[str]:
+    if kind == "machines":
+        return ["replication.types.*.compute", "replication.types.*.rate"]
     places = ["devices.*.compute"]
     if kind == "pipeline":
         return [*places, "links.downlink", "links.uplink", "links.nodes.rate", "nodes.*.compute"]
@@ -204,6 +236,8 @@ def _counts(devices: int) -> list[int]:
 def _sections(kind: str, model: str, devices: int, nodes: int) -> str:
     if kind == "star":
         return _STAR
+    if kind == "machines":
+        return _machines(model, devices)
     if kind == "pipeline":
         large = (nodes + 1) // 2
         counts = (nodes - large, large)
@@ -221,4 +255,21 @@ def _sections(kind: str, model: str, devices: int, nodes: int) -> str:
         _CLUSTERS.replace("{subcarriers}", str(6 * max(sizes)))
         .replace("{sizes}", ", ".join(map(str, sizes)))
         .replace("{cut}", str(max(1, len(layers) // 3)))
+    )
+
+
+def _machines(model: str, machines: int) -> str:
+    """Return the section of machines, with memory where the profile says what its layers keep."""
+    saved = load_profile(model).layer_saved_bytes is not None
+    slow = machines // 3
+    lines = [
+        f"    - {{name: {name}, count: {count}, compute: {compute}, rate: {rate}"
+        f"{', ' + memory if saved else ''}}}"
+        for (name, compute, rate, memory), count in zip(
+            _TYPES, (machines - slow, slow), strict=True
+        )
+        if count
+    ]
+    return _MACHINES.replace("{types}", "\n".join(lines)).replace(
+        "{recompute}", "choose" if saved else "never"
     )

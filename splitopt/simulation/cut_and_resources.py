@@ -32,6 +32,7 @@ from splitopt.problems.cut_and_resources.parts import GroupedDecision
 from splitopt.problems.cut_and_resources.quorum import of_devices, waited_for
 from splitopt.profiles import ModelProfile
 from splitopt.simulation.replay import Forecast, Replay, Setting
+from splitopt.simulation.slow_devices import slow_parts, slowed
 from splitopt.simulation.tracks import Row, drawn, make_timeline, side_by_side
 from splitopt.timeline import Resource
 
@@ -96,9 +97,11 @@ def replay(problem: CutAndResources, decision: Any, setting: Setting) -> Replay:
     """Simulate a round; without a scenario a device's whole round is a single batch.
 
     Of a plan by group, all devices of a part do the same: one stands for them, with their shares
-    together.
+    together. Of a plan for slow devices nobody is slow but those whom the setting names.
     """
     awaited = waited_for(problem, decision)
+    if setting.slow is not None:
+        return _slow_round(problem, decision, setting, awaited)
     if awaited is not None:
         return _quorum_round(problem, decision, setting, awaited)
     fleet = _fleet_of(problem, decision, setting)
@@ -128,6 +131,21 @@ def replay(problem: CutAndResources, decision: Any, setting: Setting) -> Replay:
         else f"{fleet.many[latest].sum()} of {problem.devices} devices, which end together",
         facts=(("Shown", detail),),
     )
+
+
+def _slow_round(problem: Any, decision: Any, setting: Setting, awaited: Any) -> Replay:
+    """Simulate a round in which some devices are slow; whom a sum waits for was chosen before."""
+    assert setting.slow is not None
+    names = setting.device_names(problem.devices)
+    part = slow_parts(problem, decision, setting.slow, names)
+    slower, plain = slowed(problem, part), setting._replace(slow=None)
+    if awaited is None:
+        found = replay(slower, decision, plain)
+    else:
+        found = _quorum_round(slower, decision, plain, awaited)
+    who = [names[n] if part[n] == 1 else f"{names[n]} in part" for n in np.flatnonzero(part)]
+    line = replace(found.timeline, origin={**found.timeline.origin, "slow": who})
+    return replace(found, timeline=line, facts=(*found.facts, ("Slow", _some_of(who) or "nobody")))
 
 
 def _quorum_round(

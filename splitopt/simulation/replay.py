@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from splitopt.documents.checks import check_seed
@@ -12,6 +12,7 @@ from splitopt.problems.registry import as_problem, module_of, problems_in
 from splitopt.results import Decision, finite_or_none
 from splitopt.showing import Drawn
 from splitopt.simulation.noise import check_noise
+from splitopt.simulation.slow_devices import check_slow
 from splitopt.timeline import Timeline
 
 if TYPE_CHECKING:
@@ -25,12 +26,13 @@ _PACKAGE = "splitopt.simulation"
 
 
 class Setting(NamedTuple):
-    """What a replay may use beside problem and decision."""
+    """What a replay may use beside problem and decision; ``slow`` is that of `check_slow`."""
 
     scenario: Scenario | None = None
     profile: ModelProfile | None = None
     noise: float = 0.0
     seed: int = 0
+    slow: tuple[str, ...] | None = None
 
     def device_names(self, devices: int) -> tuple[str, ...]:
         """Return the names of the scenario's devices, numbers from 0 where there is none."""
@@ -50,6 +52,36 @@ class Forecast(NamedTuple):
     seconds: float
 
 
+@dataclass(frozen=True)
+class Insured:
+    """What a plan for slow devices insures against, replayed.
+
+    Parameters
+    ----------
+    objective
+        ``sum`` or ``makespan``.
+    slow_devices
+        How many may be slow at once.
+    slow
+        Those that are slow in the worst case.
+    nominal_s, worst_s
+        The objective of a replayed round in which nobody is slow, and of the worst one.
+    planned_s
+        The worst one as the plan promises it.
+    nominal_round_s, worst_round_s
+        When these two rounds end.
+    """
+
+    objective: str
+    slow_devices: float
+    slow: tuple[str, ...]
+    nominal_s: float
+    worst_s: float
+    planned_s: float
+    nominal_round_s: float
+    worst_round_s: float
+
+
 @dataclass(frozen=True, eq=False)
 class Replay(Drawn):
     """A simulated timeline with what it is compared with.
@@ -66,6 +98,8 @@ class Replay(Drawn):
         In words: what sets the pace.
     facts
         Further numbers for people, label and text.
+    insured
+        Of a plan for slow devices: the round in which nobody is slow, and the worst one.
     """
 
     timeline: Timeline
@@ -73,6 +107,7 @@ class Replay(Drawn):
     forecasts: tuple[Forecast, ...]
     binding: str
     facts: tuple[tuple[str, str], ...] = ()
+    insured: Insured | None = None
 
     @property
     def simulated_s(self) -> float:
@@ -114,6 +149,7 @@ class Replay(Drawn):
                 if usage.tasks
             ],
             "facts": dict(self.facts),
+            **({} if self.insured is None else {"insured": asdict(self.insured)}),
             "origin": dict(timeline.origin),
         }
         finite: dict[str, Any] = finite_or_none(document)
@@ -128,6 +164,7 @@ def simulate_decision(
     profile: ModelProfile | None = None,
     noise: float = 0.0,
     seed: int = 0,
+    slow: Sequence[str] | str | None = None,
 ) -> Replay:
     """Replay a decision event by event.
 
@@ -142,11 +179,15 @@ def simulate_decision(
         Standard deviation of the factor, of mean 1, by which every task is stretched.
     seed
         Seed of the noise.
+    slow
+        Of a plan for slow devices: the names of those that are slow, by their own factors, or
+        ``"worst"`` for those of its worst case; nobody if None.
 
     Raises
     ------
     InputError
-        The problem cannot be simulated, the decision is not feasible, or the noise is negative.
+        The problem cannot be simulated, the decision is not feasible, the noise is negative, or
+        no device of the problem may be slow.
     """
     problem = as_problem(problem)
     module = module_of(_PACKAGE, problem.name)
@@ -158,6 +199,6 @@ def simulate_decision(
     if broken := problem.violations(decision):
         names = ", ".join(f"{name} by {by:.3g}" for name, by in broken.items())
         raise InputError(f"the decision is not feasible: {names}")
-    setting = Setting(scenario, profile, check_noise(noise), seed)
+    setting = Setting(scenario, profile, check_noise(noise), seed, check_slow(problem, slow))
     found: Replay = module.replay(problem, decision, setting)
     return found

@@ -21,7 +21,7 @@ HOSTED = {
     "'splitopt export --to torch' writes its parts",
     REPLICAS: "is a plan of replicated_pipeline, whose machines share the micro-batches of one "
     "host and are no parties of their own; 'splitopt train' trains it in one process, and "
-    "'splitopt export' writes it as tables",
+    "'splitopt export --to torch' writes its stages",
 }
 """Schemes of machines in one process, with one client, a host that has all data -> why they are no
 parties of a protocol, and what to do instead."""

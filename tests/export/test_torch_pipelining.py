@@ -181,7 +181,7 @@ def test_wrong_launches_say_what_is_wrong(folders, alone):
         assert expected in line
 
 
-def torchrun(folder, processes, *arguments, timeout=500):
+def torchrun(folder, processes, *arguments, timeout=500, script="train_pipeline.py"):
     """Run the script with torchrun on the loopback; end all of it if it hangs."""
     blocked = folder / "blocked"
     for name in ALONE:  # in front of what is installed
@@ -194,7 +194,7 @@ def torchrun(folder, processes, *arguments, timeout=500):
         "PYTHONPATH": str(blocked),
     }
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone"]
-    command += ["--nproc-per-node", str(processes), "train_pipeline.py", *arguments]
+    command += ["--nproc-per-node", str(processes), script, *arguments]
     with subprocess.Popen(
         command,
         cwd=folder,

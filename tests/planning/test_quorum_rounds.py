@@ -8,8 +8,10 @@ import pytest
 from splitopt import Scenario, plan, simulate
 from splitopt.planning.planner import open_plan
 from splitopt.problems.cut_and_resources import CutAndResources
+from splitopt.report.following import robust_facts
 from splitopt.report.training import summarize_training
 from splitopt.simulation.replay import simulate_decision
+from splitopt.training.history import History
 from tests.robust_cases import robust_problem, slowed_latencies
 
 LEFT = "Not waited for, and nothing learnt of"
@@ -122,6 +124,7 @@ def test_processes_are_those_of_the_devices_that_are_waited_for():
     import torch
 
     import splitopt
+    from splitopt.training.validation.measuring import measured_of
     from splitopt.training.wire.launch import run_wire
 
     made, given = quorum_plan(), {"rounds": 1, "seed": 3}
@@ -130,5 +133,37 @@ def test_processes_are_those_of_the_devices_that_are_waited_for():
     wired = run_wire(made, **given, **fast)
     assert wired.history == one.history
     assert len(wired.timelines[0].owners) == 3
+    found = measured_of(wired, made.prediction["round_s"])
+    assert found.promised_s == pytest.approx(found.validation.predicted_s, rel=1e-9)
+    assert (found.validation.missing, found.validation.extra) == ((), ())
+    (left,) = one.history.origin["not_waited_for"]
+    facts = dict(found.facts)
+    assert facts["Waited for"] == "3 of 4 devices"
+    assert facts["Not waited for, and without a process"] == left
+    sent = {row.kind: row for row in found.traffic}
+    for kind in ("smashed", "gradient", "model"):
+        assert sent[kind].measured == sent[kind].predicted > 0
     for name, value in one.model.state_dict().items():
         assert torch.equal(wired.model.state_dict()[name], value), name
+
+
+@pytest.mark.slow
+@pytest.mark.train
+def test_a_history_says_what_its_plan_insures_against():
+    """The worst round beside that of the clock, also where a quorum's program has few devices."""
+    from splitopt.training.preparing.robust import robust_described
+    from splitopt.training.program import program_of
+
+    slow = {"devices": 1, "compute": 2.0}
+    document = Scenario.load("digits-splitfed").to_dict()
+    for robust in ({"slow": slow}, {"slow": slow, "quorum": 3}):
+        made = plan(document | {"robust": robust}, objective="sum")
+        told = robust_described(program_of(made))
+        assert told["worst_round"]["slow"] == made.prediction["worst_case"]["slow"]
+        assert told["worst_round"]["if_none_slow_s"] == pytest.approx(made.prediction["round_s"])
+        worst = simulate(made, slow=told["worst_round"]["slow"])
+        assert told["worst_round"]["round_s"] == worst.simulated_s
+        words = dict(robust_facts(History(origin=told)))["A round of the worst case, 1 slow"]
+        assert words.endswith(f"then slow: {told['worst_round']['slow'][0]}")
+        assert robust_facts(History(origin={"worst_round": {"slow": 3}})) == []
+    assert "worst_round" not in robust_described(program_of(quorum_plan()))

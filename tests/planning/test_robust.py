@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 
 import numpy as np
@@ -142,3 +143,75 @@ def test_wrong_numbers_are_refused(arguments, words, tmp_path, capsys):
 def test_a_curve_needs_the_factors():
     with pytest.raises(InputError, match=r"robust\.slow: is missing"):
         robust_curve(document(quorum=2), [1])
+
+
+def replayed_value(problem, decision, found):
+    """Return what a plan minimises, of a replayed round; a sum's devices were chosen before."""
+    if problem.objective == "makespan":
+        return found.simulated_s
+    ends = dict.fromkeys(found.timeline.owners, 0.0)
+    for task in found.timeline:
+        ends[task.owner] = max(ends[task.owner], task.end_s)
+    chosen = problem.worst_case(decision).counted
+    names = [f"pi-{n}" for n in (1, 2, 3)] + ["nano"]
+    return sum(ends[name] for name, counts in zip(names, chosen, strict=True) if counts)
+
+
+@pytest.mark.one_quick
+@pytest.mark.parametrize("objective", ["sum", "makespan"])
+@pytest.mark.parametrize("quorum", [None, 3])
+def test_the_worst_replay_is_that_of_the_worst_set(objective, quorum):
+    """Every set of slow devices is replayed; the plan insures the longest round, and says so."""
+    slow = {"devices": 2, "compute": 3.0} | ({} if quorum is None else {"links": 1.5})
+    made = plan(document(slow=slow, **({} if quorum is None else {"quorum": quorum})),
+                objective=objective)  # fmt: skip
+    opened = open_plan(made)
+    names, values = [device.name for device in opened.scenario.fleet()], {}
+    for chosen in itertools.combinations(names, 2):
+        found = simulate(made, slow=chosen)
+        values[chosen] = replayed_value(opened.problem, opened.decision, found)
+        assert found.timeline.origin["slow"] == list(chosen)
+        assert not found.timeline.overloads()
+    found, worst = simulate(made), simulate(made, slow="worst")
+    told = found.insured
+    assert told == worst.insured
+    assert told.worst_s == pytest.approx(max(values.values()), rel=1e-12)
+    assert told.worst_s == pytest.approx(made.result["objective"], rel=1e-9)
+    assert told.planned_s == made.result["objective"]
+    assert replayed_value(opened.problem, opened.decision, worst) == told.worst_s
+    assert told.nominal_s == pytest.approx(made.prediction["worst_case"]["nominal_s"], rel=1e-9)
+    assert (found.simulated_s, worst.simulated_s) == (told.nominal_round_s, told.worst_round_s)
+    assert found.simulated_s == simulate(made, slow=[]).simulated_s
+    assert f"then slow: {told.slow[0]}" in dict(found.facts)["At worst, 2 slow"]
+
+
+def test_a_device_can_be_slow_in_part():
+    """Of one and a half slow devices the second is half as much slower."""
+    made = plan(document(slow={"devices": 1.5, "compute": 3.0}), objective="sum")
+    opened = open_plan(made)
+    told = simulate(made).insured
+    rows = [slowed_latencies(opened.problem, opened.decision, p) for p in scenarios(opened.problem)]
+    assert told.worst_s == pytest.approx(max(row.sum() for row in rows), rel=1e-9)
+    assert "in part" in dict(simulate(made, slow="worst").facts)["Slow"]
+
+
+def test_who_is_slow_is_said_by_name(tmp_path, capsys):
+    """On the command line, in JSON, and what cannot be."""
+    file, plain = tmp_path / "plan.json", tmp_path / "plain.json"
+    made = plan(document(slow=SLOW), objective="makespan")
+    made.save(file)
+    plan("digits-splitfed").save(plain)
+    assert run(["simulate", str(file), "--slow", "worst", "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["simulated_s"] == pytest.approx(made.result["objective"])
+    assert found["insured"]["slow"] == made.prediction["worst_case"]["slow"]
+    assert run(["simulate", str(file), "--slow", "pi-1,nano"]) == 0
+    assert "Slow: pi-1, nano" in capsys.readouterr().out
+    for given, words in (
+        ((file, "pi-9"), "slow: has 'pi-9', which is no device; did you mean 'pi-1'?"),
+        ((plain, "worst"), "slow: is for plans of devices that may be slow"),
+    ):
+        assert run(["simulate", str(given[0]), "--slow", given[1]]) == 2
+        assert words in capsys.readouterr().err
+    with pytest.raises(InputError, match="must be 'worst' or a list of the names"):
+        simulate(made, slow=3)

@@ -7,6 +7,7 @@ import json
 import pytest
 
 from splitopt import InputError, Scenario
+from splitopt.problems.replicated_pipeline import ReplicatedPipeline
 from splitopt.profiles import MachineModel
 from splitopt.scenario import scenario_schema
 from tests.accelerated import scenario as accelerated
@@ -111,3 +112,30 @@ def test_the_schema_takes_it_in_the_place_of_a_fleet():
     del bare["replication"]
     assert not validator.is_valid(bare)
     assert not validator.is_valid(given(schedule="zigzag"))
+
+
+@pytest.mark.parametrize(("seed", "machines", "types"), [(1, 5, 2), (2, 3, 3), (3, 40, 1)])
+def test_drawn_machines_are_planned_and_read_back(seed, machines, types, tmp_path):
+    """As many as asked for, one of each type at least, the same for the same seed."""
+    found = Scenario.generate(seed=seed, devices=machines, types=types)
+    counts = [one.count for one in found.replication.types]
+    assert (len(counts), sum(counts), min(counts) >= 1) == (types, machines, True)
+    assert Scenario.generate(seed=seed, devices=machines, types=types) == found
+    found.save(tmp_path / "s.yaml")
+    assert Scenario.load(tmp_path / "s.yaml") == found
+    assert ReplicatedPipeline.from_scenario(found).infeasibility() is None
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        ({"devices": 2, "types": 3}, "machines: is 2, it must be at least the 3 types"),
+        ({"types": 0}, "types: is 0"),
+        ({"types": 2, "seed": -1}, "seed: is -1"),
+        ({"types": 2, "nodes": 2}, "nodes: is not for machines of types"),
+        ({"types": 2, "leakage_limit": 0.5}, "leakage_limit: is not for machines"),
+    ],
+)
+def test_machines_that_cannot_be_drawn_are_refused(given, words):
+    with pytest.raises(InputError, match=words):
+        Scenario.generate(**given)

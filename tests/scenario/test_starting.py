@@ -20,7 +20,11 @@ def test_it_has_what_was_asked_for(kind, devices):
     """The number of devices, the model, the section of the kind, and comments."""
     text = starting_scenario(kind, "cnn-digits", devices)
     found = read(text)
-    assert found.device_count() == devices
+    if found.replication is None:
+        assert found.device_count() == devices
+    else:
+        assert sum(one.count for one in found.replication.types) == devices
+    assert (found.replication is not None) == (kind == "machines")
     assert found.model.profile == "cnn-digits"
     assert bool(found.nodes) == (kind == "pipeline")
     assert (found.clusters is not None) == (kind == "clusters")
@@ -39,6 +43,8 @@ QUICK = ("resnet18-imagenet", "cnn-digits")
 
 def suits(kind, model):
     """Whether a profile can be used; searches over PipeDream's long graphs take minutes."""
+    if kind == "machines":  # with memory and without, and of a graph
+        return model in (*QUICK, "dp-mora-resnet18", "pipedream-inception_v3")
     if kind != "pipeline":
         return True
     saved = load_profile(model).layer_saved_bytes
@@ -64,7 +70,8 @@ def test_it_plans_as_it_stands(kind, model):
 def test_every_guess_is_a_number_in_it():
     """A path of a guess that leads nowhere would be refused."""
     for kind in KINDS:
-        assert "devices.*.compute" in read(starting_scenario(kind)).guesses
+        place = "replication.types" if kind == "machines" else "devices"
+        assert f"{place}.*.compute" in read(starting_scenario(kind)).guesses
 
 
 @pytest.mark.parametrize("name", ["no", "123", 'a"b', "Ünïcode", "null", "- x", "a: b"])
@@ -76,7 +83,7 @@ def test_any_name_is_written_as_a_text(name):
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        ({"kind": "ring"}, "kind: is 'ring', it must be one of star, pipeline, clusters"),
+        ({"kind": "ring"}, "kind: is 'ring', it must be one of star, pipeline, clusters, machines"),
         (
             {"model": "resnet-18"},
             "model: there is no profile 'resnet-18'; did you mean 'resnet18",

@@ -207,7 +207,7 @@ def test_what_is_for_parties_refuses_the_plan(made, tmp_path):
         trained(found, module, 1, scheme="federated")
     for call in (
         lambda: splitopt.validate(found, module, data()),
-        lambda: export_plan(found, tmp_path / "a", to="torch", model=module),
+        lambda: export_plan(found, tmp_path / "a", to="onnx", model=module),
         lambda: export_plan(found, tmp_path / "b", to="torch-pipelining", model=module),
     ):
         with pytest.raises(InputError, match="is a plan of replicated_pipeline, whose machines"):

@@ -1,8 +1,8 @@
 """A controller of any scenario: after every event it is planned anew, from the old plan on.
 
 Events change the scenario itself, so that every problem that is planned from scenarios follows:
-pipelines, common cuts, clusters, graphs over accelerators, time to accuracy. For fleets with shares
-`FleetController` is faster.
+pipelines, common cuts, clusters, graphs over accelerators, replicated pipelines, time to accuracy.
+For fleets with shares `FleetController` is faster.
 """
 
 from __future__ import annotations
@@ -30,6 +30,7 @@ from splitopt.planning.control.events import (
     in_words,
 )
 from splitopt.planning.control.fleet_events import LOG
+from splitopt.planning.control.machine_groups import MachineGroups
 from splitopt.planning.control.replan import Damping, Replan
 from splitopt.planning.control.state import Refused
 from splitopt.planning.explaining import explainer_of
@@ -39,6 +40,7 @@ from splitopt.problems.common_cut import CommonCutDecision
 from splitopt.problems.inputs import as_scenario, expect_fleet
 from splitopt.problems.pipeline_partition import PipelinePartitionDecision
 from splitopt.problems.registry import problem_class
+from splitopt.problems.replicated_pipeline import ReplicatedPipelineDecision
 from splitopt.scenario import Device, Link, Scenario
 from splitopt.scenario.accelerators import Accelerators
 from splitopt.scenario.nodes import Node
@@ -96,7 +98,7 @@ class ScenarioController:
     ) -> None:
         given = as_scenario(scenario, fleet=False)
         self._class = problem_class(problem or default_problem(given), "problem")
-        if self._class.name != "graph_partition":
+        if self._class.name not in ("graph_partition", "replicated_pipeline"):
             expect_fleet(given)
         self._objective = objective or self._class.objectives[0]
         self._profile = given.load_model()
@@ -109,7 +111,13 @@ class ScenarioController:
         self._nodes = bool(self._scenario.nodes)
         # of a graph alike accelerators do: all that counts is how many are there
         self._alike = self._scenario.accelerators
-        if self._alike is not None:
+        # of a replicated pipeline machines of several types do
+        section = self._scenario.replication
+        self._machines = None if section is None else MachineGroups(section)
+        self._members: dict[str, _Member] = {}
+        if self._machines is not None:
+            pass
+        elif self._alike is not None:
             names = [f"{self._alike.name}-{n}" for n in range(1, self._alike.count + 1)]
             self._members = {name: _Member(self._alike) for name in names}
         else:
@@ -123,12 +131,26 @@ class ScenarioController:
 
     @property
     def devices(self) -> tuple[str, ...]:
-        """Names of the devices, or of the compute nodes, that take part."""
+        """Names of the devices, or of the compute nodes or machines, that take part."""
+        if self._machines is not None:
+            return self._machines.names
         return tuple(name for name, member in self._members.items() if member.here)
+
+    @property
+    def hosts(self) -> list[list[str]] | None:
+        """The machines of every stage of a replicated pipeline by name; None of other plans."""
+        decision = self.plan.decision
+        if self._machines is None or not isinstance(decision, ReplicatedPipelineDecision):
+            return None
+        return self._machines.hosts(decision)
 
     @property
     def scenario(self) -> Scenario:
         """The changed scenario."""
+        if self._machines is not None:
+            assert self._scenario.replication is not None
+            section = self._machines.section(self._scenario.replication)
+            return self._scenario._with(replication=section)
         if self._alike is not None:
             left = self._alike.model_copy(update={"count": len(self.devices)})
             return self._scenario._with(accelerators=left)
@@ -172,6 +194,9 @@ class ScenarioController:
         return self.plan
 
     def _take(self, event: Event) -> None:
+        if self._machines is not None:
+            self._machines.take(event, self._scenario)
+            return
         if isinstance(event, ServerSlows | ServerGoes):
             self._take_server(event)
             return
@@ -277,7 +302,7 @@ class ScenarioController:
                 changed = (f"kept: another plan would gain {gain:.3g} %, too little",)
             decision, objective = old, kept
         words = self._words(old, decision)
-        self._before = (self.devices, decision)
+        self._before = (self._placed(decision), decision)
         return Replan(
             decision,
             self.devices,
@@ -298,6 +323,10 @@ class ScenarioController:
         took = time.perf_counter() - begin
         return Replan(None, self.devices, np.inf, bound, **told, message=message, took_s=took)
 
+    def _placed(self, decision: Any) -> Any:
+        """Return who is there, of a replicated pipeline by stage: what names a decision's rows."""
+        return self.devices if self._machines is None else self._machines.hosts(decision)
+
     def _old(self, problem: Problem[Any]) -> Any:
         """Return the last plan as one of the changed problem, None where it is none any more."""
         if self._before is None:
@@ -311,6 +340,10 @@ class ScenarioController:
             if any(name not in place for name in hosts):
                 return None
             decision = PipelinePartitionDecision(np.array([place[name] for name in hosts]))
+        elif self._machines is not None:
+            decision = self._machines.moved(decision, names)
+            if decision is None:
+                return None
         elif names != self.devices:
             return None
         try:
@@ -329,6 +362,8 @@ class ScenarioController:
             )
         if old.to_dict() == new.to_dict():
             return ("the plan stays",)
+        if isinstance(new, ReplicatedPipelineDecision):
+            return (f"{len(old.ends)} stages become {len(new.ends)}, or have other machines",)
         if isinstance(new, PipelinePartitionDecision):
             moved = int((old.assignment != new.assignment).sum())
             return (f"{moved} of {len(new.assignment)} layers go to other nodes",)

@@ -47,6 +47,7 @@ from splitopt.training.preparing.masked import sum_described, with_masked_upload
 from splitopt.training.preparing.matching import match
 from splitopt.training.preparing.pixel import described as noise_described
 from splitopt.training.preparing.private import described, warn_of_memory
+from splitopt.training.preparing.robust import robust_described
 from splitopt.training.preparing.setup import (
     Draw,
     build_scheme,
@@ -129,7 +130,7 @@ class Prepared:
             **{name: options[name] for name in sent if name in options},
             **({"server_order": options["server_order"]} if "server_order" in options else {}),
             **({"drawn": dict(self.drawn)} if self.drawn else {}),
-            **({"not_waited_for": left} if (left := _not_waited_for(program)) else {}),
+            **robust_described(program),
             **described(self.scheme),
             **sum_described(program, self.scheme),
             **noise_described(self.scheme),
@@ -376,12 +377,3 @@ def _clients_digest(clients: Sequence[Client]) -> str:
         for tensor in (*tensors_of(client.batches.inputs).values(), client.batches.targets):
             found.update(as_array(tensor).tobytes())
     return found.hexdigest()
-
-
-def _not_waited_for(program: Program) -> list[str]:
-    """Return the devices of a plan for whom no round waits, and of whom nothing is learnt."""
-    if program.problem != "cut_and_resources":
-        return []
-    trained = {client.name for client in program.clients}
-    planned = (program.opened.plan.prediction or {}).get("devices", ())
-    return [row["name"] for row in planned if row["name"] not in trained]

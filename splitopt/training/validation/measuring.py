@@ -110,7 +110,7 @@ def validate_job(
             "is 'batch', and a plan is of samples that are as long as the longest of the data; "
             "validate it with 'data', and measure what is saved with splitopt train --wire",
         )
-    program_of(job.plan, job.source).expect_parties(job.source)
+    check_parties(program_of(job.plan, job.source), job)
     if steps is not None:
         job = replace(job, plan=first_steps(job.plan, steps, job.source))
     check_detail(program_of(job.plan, job.source), job.source)
@@ -118,6 +118,21 @@ def validate_job(
     if not run.timelines:  # by Ctrl-C in the first round
         raise KeyboardInterrupt
     return measured_of(run, promised_round_s(job.plan))
+
+
+def check_parties(program: Program, job: TrainingJob) -> None:
+    """Raise `InputError` for a plan whose rounds no parties play, before anything is started."""
+    from splitopt.training.wire.roles import roles_of
+
+    source = job.source
+    program.expect_parties(source)
+    if program.aggregation_interval is not None:
+        raise InputError(
+            f"{source}: is a plan of {program.problem}, in whose rounds all devices wait for each "
+            "other before and after the server's pass, which no run over connections does; hold "
+            "it against 'splitopt simulate', or validate a plan of cut_and_resources"
+        )
+    roles_of(program)
 
 
 def promised_round_s(plan: Plan) -> float | None:
@@ -170,6 +185,7 @@ def measured_of(run: WireRun, round_s: float | None = None) -> Measured:
             ("Scheme", program.scheme),
             *_codecs(run),
             *_padding(run),
+            *_waited(program),
             *_promised(program),
             *_drawn(run),
             *_masked(run),
@@ -184,11 +200,30 @@ def measured_of(run: WireRun, round_s: float | None = None) -> Measured:
 def _promised(program: Program) -> tuple[tuple[str, str], ...]:
     """Name the model that the plan was made by, where it is not what was simulated."""
     replay = program.replay_of(0)
+    if not replay.forecasts:
+        return ()
     own = replay.forecasts[0]
     if abs(own.seconds - replay.simulated_s) <= 1e-9 * replay.simulated_s:
         return ()
     text = f"{own.seconds:.5g} s a round, {replay.simulated_s:.5g} s simulated"
     return ((f"The plan's {own.model}", text),)
+
+
+def _waited(program: Program) -> tuple[tuple[str, str], ...]:
+    """Name the devices of a quorum's plan for whom the round does not wait; they have no process.
+
+    Shares of all devices are their own, so that the others need as long with them as without.
+    """
+    from splitopt.training.preparing.robust import not_waited_for
+
+    left, members = not_waited_for(program), len(program.clients)
+    if not left:
+        return ()
+    more = f" and {len(left) - 5} more" if len(left) > 5 else ""
+    return (
+        ("Waited for", f"{members} of {members + len(left)} devices"),
+        ("Not waited for, and without a process", ", ".join(left[:5]) + more),
+    )
 
 
 def _drawn(run: WireRun) -> tuple[tuple[str, str], ...]:

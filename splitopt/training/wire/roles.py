@@ -180,7 +180,8 @@ def roles_of(program: Program, fed_server: bool = False) -> Roles:
     Raises
     ------
     InputError
-        Its scheme cannot be run over connections, or is not that of the plan, or has no fed server.
+        Its scheme cannot be run over connections, or is not that of the plan, or has no fed server;
+        or device parts are averaged in some of the rounds only.
     """
     if program.plays != program.planned_scheme or program.plays not in ROLES:
         if program.scheme not in SCHEME.own:
@@ -195,6 +196,12 @@ def roles_of(program: Program, fed_server: bool = False) -> Roles:
             "scheme",
             f"{program.scheme} is not run over connections here; leave the scheme to the plan, "
             f"whose own is {program.planned_scheme}, or train in one process",
+        )
+    if (program.aggregation_interval or 1) > 1:
+        raise InputError.at(
+            "aggregation_interval",
+            f"is {program.aggregation_interval} in this plan, and over connections the parts of "
+            "devices are averaged in every round; train in one process, without --wire",
         )
     several = len(program.server_names) > 1
     if not fed_server:

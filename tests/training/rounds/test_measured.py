@@ -9,8 +9,10 @@ import splitopt
 from splitopt import InputError, Scenario, plan, solve
 from splitopt.cli.entry import run
 from splitopt.distributions import Trace, write_trace
+from splitopt.planning.control.fleet import FleetController
 from splitopt.planning.control.rates import DOWNLINK, UPLINK, planned_numbers
 from splitopt.planning.control.replan import Damping
+from splitopt.planning.planner import open_plan
 from splitopt.problems.cut_and_resources import CutAndResources
 from splitopt.scenario.varying import COMPUTE
 from splitopt.training.history import History
@@ -161,15 +163,23 @@ def test_the_command_line_says_what_was_measured(planned, hidden, tmp_path, caps
 
 
 @pytest.mark.slow
-def test_processes_measure_themselves(planned, scenario, hidden):
-    """Processes that are slowed are found to be; a busy host can only make them slower still."""
+def test_processes_measure_themselves(planned, scenario, hidden, tmp_path):
+    """Processes that are slowed are found to be; a busy host can only make them slower still.
+
+    The run is broken off and resumed: the round after that has the plan of those before it.
+    """
     import torch
 
+    from splitopt.training.rounds.replanning import estimates_in
     from splitopt.training.wire.launch import run_wire
 
     fast = {"time_scale": 2e-3, "any_speed": True, "join_s": 600.0, "deadline": "300 s"}
     given = {"rounds": ROUNDS, "seed": 3, "options": OPTIONS, "evaluate_every": ROUNDS}
-    wired = run_wire(planned, **given, **fast, replan="measured", actual_rates=hidden)
+    kept = {"checkpoint": tmp_path / "kept", "replan": "measured", "actual_rates": hidden}
+    first = run_wire(planned, **given | {"rounds": SLOWS + 1}, **fast, **kept)
+    wired = run_wire(planned, **given, **fast, **kept, resume=True)
+    assert wired.history.rows[: SLOWS + 1] == first.history.rows
+    assert len(wired.timelines) == ROUNDS - SLOWS - 1
     plain = trained(planned)
     for name, value in plain.model.state_dict().items():
         assert torch.equal(wired.model.state_dict()[name], value), name
@@ -177,7 +187,7 @@ def test_processes_measure_themselves(planned, scenario, hidden):
     assert [row.loss for row in rows] == [row.loss for row in plain.history.rows]
     problem = CutAndResources.from_scenario(scenario)
     cuts = np.array(planned.decision["cut"])
-    for row, line in zip(rows, wired.timelines, strict=True):
+    for row, line in zip(rows, (*first.timelines, *wired.timelines), strict=True):
         slowed = row.round > SLOWS
         assert line.makespan_s >= row.round_s * 0.99
         for n, name in enumerate(row.measured):
@@ -188,3 +198,10 @@ def test_processes_measure_themselves(planned, scenario, hidden):
                 took = sum(task.end_s - task.start_s for task in own)
                 assert found * took == pytest.approx(problem.device_s[n, cuts[n] - 1])
     assert all(known["compute"] <= 0.06 for known in rows[-1].estimated.values())
+    names = [device.name for device in scenario.fleet()]
+    controller = FleetController(problem, names, decision=open_plan(planned).decision)
+    for number in range(ROUNDS - 1):  # measured times differ from run to run, what follows not
+        expected = controller.apply(estimates_in(wired.history, number).events())
+    told = rows[-1].replan
+    assert (told["gap"], told["objective"]) == (expected.gap, expected.objective)
+    assert told["moved"] == len(expected.moved or {})
