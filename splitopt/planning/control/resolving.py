@@ -98,7 +98,7 @@ class ScenarioController:
     ) -> None:
         given = as_scenario(scenario, fleet=False)
         self._class = problem_class(problem or default_problem(given), "problem")
-        if self._class.name not in ("graph_partition", "replicated_pipeline"):
+        if explainer_of(self._class.name).needs_fleet:
             expect_fleet(given)
         self._objective = objective or self._class.objectives[0]
         self._profile = given.load_model()
@@ -115,12 +115,10 @@ class ScenarioController:
         section = self._scenario.replication
         self._machines = None if section is None else MachineGroups(section)
         self._members: dict[str, _Member] = {}
-        if self._machines is not None:
-            pass
-        elif self._alike is not None:
+        if self._alike is not None:
             names = [f"{self._alike.name}-{n}" for n in range(1, self._alike.count + 1)]
             self._members = {name: _Member(self._alike) for name in names}
-        else:
+        elif self._machines is None:
             listed = self._scenario.node_list() if self._nodes else self._scenario.fleet()
             self._members = {member.name: _Member(member) for member in listed}
         self._server, self._gone = 1.0, False
