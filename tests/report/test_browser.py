@@ -109,7 +109,7 @@ WIDTHS = (390, 820, 1400)
 @pytest.mark.parametrize("theme", ["light", "dark"])
 @pytest.mark.parametrize("name", NAMES)
 def test_pages_are_quiet_fit_and_follow_the_system(opened, name, theme):
-    """No message, no request, nothing wider than the window, and colours that are those asked for."""
+    """No message, no request, nothing wider than the window, and the colours that are asked for."""
     page = opened(name, WIDTHS[0], theme)
     assert page.complaints == []
     for _ in ("as it is read first", "everything unfolded"):
