@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -208,9 +208,10 @@ def _table(profile: ModelProfile) -> Any:
 
 
 def _column(
-    name: str, numbers: Sequence[float], steps: _Steps, each: str = ""
+    name: str, values: Iterable[float], steps: _Steps, each: str = ""
 ) -> tuple[str, list[str]]:
     """Return a column's heading with its unit, and its cells."""
+    numbers = list(values)
     largest = max(numbers, default=0)
     unit, size = next((step for step in steps if largest >= step[1]), steps[-1])
     digits = 2 if size > 1 else 0
