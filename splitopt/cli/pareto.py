@@ -71,7 +71,11 @@ def _check(scenario: Scenario, problem: str | None, objective: str | None) -> No
                 f"--{name} is {stated!r}, but --pareto is about {only!r}; leave it out"
             )
     if not scenario.nodes:
-        raise InputError("nodes: there are none, and --pareto is about the compute nodes to rent")
+        raise InputError(
+            "nodes: there are none, and --pareto is about the compute nodes to rent; for a fleet "
+            "'splitopt tradeoff' has time against leakage or slow devices, and "
+            "'splitopt compare --sweep energy.limit_joule=...' time against energy"
+        )
 
 
 def _with_options(solver: str, option: list[str] | None) -> str | Solver[Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +15,10 @@ from splitopt.models.adapters.choice import Adapters
 if TYPE_CHECKING:
     from splitopt.profiles.table.profile import ModelProfile
     from splitopt.profiles.tracing.result import TracedModel
+
+_Steps = tuple[tuple[str, float], ...]
+_FLOP: _Steps = (("GFLOP", 1e9), ("MFLOP", 1e6), ("kFLOP", 1e3), ("FLOP", 1))
+_BYTES: _Steps = (("GiB", 1024**3), ("MiB", 1024**2), ("KiB", 1024), ("B", 1))
 
 
 @with_flags
@@ -166,8 +171,8 @@ def _show(
         console.print(f"* {note}", highlight=False)
     if found.dominated:
         console.print(
-            f"* {len(found.dominated)} more cuts are beaten by a later one, which sends no more "
-            "bytes for the same counted work: --all keeps them.",
+            f"* {_more(len(found.dominated))} beaten by a later one, which sends no more bytes for "
+            "the same counted work: --all keeps what is left out.",
             highlight=False,
         )
     for sentence in sentences:
@@ -176,23 +181,38 @@ def _show(
         console.print(f"Written to {output}; in a scenario: model: {{file: {output}}}")
 
 
+def _more(cuts: int) -> str:
+    return "1 more cut is" if cuts == 1 else f"{cuts} more cuts are"
+
+
 def _table(profile: ModelProfile) -> Any:
-    headings = (
-        "Cut", "Behind", "Forward MFLOP", "Backward MFLOP", "Smashed KiB", "Gradient KiB",
-        "Model KiB", "Memory KiB/sample", *(f"{name} ms/sample" for name in profile.machines),
-    )  # fmt: skip
-    rows = []
+    """Return a row for each cut, every column in a unit in which its largest number has digits."""
     memory = profile.device_memory_per_sample_bytes
-    for index, layer in enumerate(profile.layers):
-        numbers = (
-            profile.device_forward_flop[index] / 1e6,
-            profile.device_backward_flop[index] / 1e6,
-            profile.smashed_bytes[index] / 1024,
-            profile.gradient_bytes[index] / 1024,
-            profile.device_model_bytes[index] / 1024,
-            0.0 if memory is None else memory[index] / 1024,
-        )
-        seconds = [1e3 * times.total_s[: index + 1].sum() for times in profile.machines.values()]
-        cells = [f"{number:,.2f}" for number in numbers] + [f"{number:.3f}" for number in seconds]
-        rows.append((str(index + 1), layer, *cells))
+    columns = [
+        _column("Forward", profile.device_forward_flop, _FLOP),
+        _column("Backward", profile.device_backward_flop, _FLOP),
+        _column("Smashed", profile.smashed_bytes, _BYTES),
+        _column("Gradient", profile.gradient_bytes, _BYTES),
+        _column("Model", profile.device_model_bytes, _BYTES),
+        _column("Memory", [] if memory is None else memory, _BYTES, "/sample"),
+    ]
+    for name, times in profile.machines.items():
+        so_far = [1e3 * times.total_s[: cut + 1].sum() for cut in range(len(profile.layers))]
+        columns.append((f"{name} ms/sample", [f"{number:.3f}" for number in so_far]))
+    headings = ("Cut", "Behind", *(heading for heading, _ in columns))
+    rows = [
+        (str(index + 1), layer, *(cells[index] if cells else "-" for _, cells in columns))
+        for index, layer in enumerate(profile.layers)
+    ]
     return shared.table(headings, rows, numbers={*headings} - {"Behind"})
+
+
+def _column(
+    name: str, values: Iterable[float], steps: _Steps, each: str = ""
+) -> tuple[str, list[str]]:
+    """Return a column's heading with its unit, and its cells."""
+    numbers = list(values)
+    largest = max(numbers, default=0)
+    unit, size = next((step for step in steps if largest >= step[1]), steps[-1])
+    digits = 2 if size > 1 else 0
+    return f"{name} {unit}{each}", [f"{number / size:,.{digits}f}" for number in numbers]

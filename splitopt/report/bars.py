@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
 
-from splitopt.report.numbers import brief, seconds
+from splitopt.report.numbers import brief, plain, seconds
 
 COLOURS = 10
 """Classes ``c0`` to ``c9`` of the style sheet."""
@@ -19,7 +19,7 @@ def stacked_bars(labels: Sequence[str], parts: Mapping[str, Sequence[float]], x_
     """Draw a horizontal bar per label, divided into parts.
 
     `parts` maps the name of a part to its length for every label, in the unit of `x_label`; where
-    that is seconds, lengths are written as times.
+    that is seconds, lengths are written as times, and else as numbers.
     """
     timed = x_label.startswith("second")
     totals = [sum(lengths[row] for lengths in parts.values()) for row in range(len(labels))]
@@ -35,7 +35,7 @@ def stacked_bars(labels: Sequence[str], parts: Mapping[str, Sequence[float]], x_
         rows.append(
             f'<div class="bar"><span class="name" title="{escape(label)}">{escape(label)}</span>'
             f'<span class="track">{"".join(pieces)}</span>'
-            f'<span class="end">{(brief if timed else seconds)(totals[row])}</span></div>'
+            f'<span class="end">{(brief if timed else plain)(totals[row])}</span></div>'
         )
     about = f"Bars of {x_label} by part"
     if labels:
@@ -130,4 +130,4 @@ def _key(kinds: Iterable[str], shown: set[str] | None = None) -> str:
 
 
 def _written(value: float, timed: bool) -> str:
-    return f"{seconds(value)} s" if timed else seconds(value)
+    return f"{seconds(value)} s" if timed else plain(value)

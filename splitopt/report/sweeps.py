@@ -54,7 +54,13 @@ def change_lines(sweep: Sweep) -> list[str]:
         f"Between {a} and {b} the best scheme changes from {_label(one)} to {_label(other)}"
         for a, b, one, other in sweep.changes
     ]
-    return found or ["The best scheme is the same for all values"]
+    if found:
+        return found
+    held = sweep.best[0]
+    if held is None:
+        return ["No scheme is possible at any of the values"]
+    tied_too = ", or ties with the best," if set(sweep.best) != {held} else ""
+    return [f"{_label(held)} is the best scheme{tied_too} for all values"]
 
 
 def _label(scheme: str | None) -> str:

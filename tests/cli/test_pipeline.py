@@ -37,10 +37,18 @@ def test_plan_and_report(tmp_path, capsys, name):
     shown = capsys.readouterr().out
     assert "Optimal by proof" in shown
     assert "Binding:" in shown
+    assert "Minimised" not in shown  # the round is what is printed
     assert "Who hosts what" in page.read_text()
     assert run(["report", str(plan)]) == 0
     again = capsys.readouterr().out
     assert again.partition("Note: the bound is as the file states it")[0] == shown
+
+
+def test_objectives_of_nodes_alone_say_what_they_leave_out(capsys):
+    """Else a period of ms is proved above a printed one of s, which the owners' links set."""
+    assert run(["plan", "digits-pipeline", "--objective", "period"]) == 0
+    shown = capsys.readouterr().out
+    assert "Minimised: the busy time per batch of nodes and of links between them" in shown
 
 
 def test_the_shipped_instance_has_its_optimum(capsys):

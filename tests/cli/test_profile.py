@@ -40,6 +40,10 @@ class Single(nn.Module):
         self.a, self.b = nn.Linear(6, 2), nn.Linear(6, 2)
     def forward(self, x):
         return self.a(x) + self.b(x)
+
+class Pair(Single):
+    def forward(self, x, y):
+        return self.a(x) + self.b(y)
 """
 
 
@@ -57,8 +61,10 @@ def test_a_model_of_ones_own(capsys, tmp_path, code):
     saved = tmp_path / "net.json"
     assert run(["profile", f"{code}:Net", "--input-shape", "6", "-o", str(saved)]) == 0
     out = capsys.readouterr().out
-    for words in ("nn.Sequential", "Forward MFLOP", "bit for bit", "in a scenario"):
-        assert words in out
+    for words in ("nn.Sequential", "Forward FLOP", "Smashed B", "bit for bit", "in a scenario"):
+        assert words in out  # units in which 2 x (6 x 4 + 4 x 2) FLOP and 16 B have digits
+    assert " 64 " in out
+    assert "1 more cut is beaten" in out
     profile = load_profile(saved)
     assert (profile.name, profile.layers) == ("net", ("1", "2"))
     assert run(["profile", f"{code}:Net", "--input-shape", "6", "--all", "--json"]) == 0
@@ -89,6 +95,7 @@ def test_a_shipped_model_on_shapes_alone(capsys):
         (["CODE:Net"], "--input-shape is missing"),
         (["CODE:Net", "--input-shape", "6,"], "must be whole numbers >= 1"),
         (["CODE:Net", "--input-shape", "7"], "cannot take the example input (2, 7)"),
+        (["CODE:Pair", "--input-shape", "6"], "a function gives them (--example FILE.py:FUNCTION)"),
         (["CODE:Net", "--input-shape", "6", "--input-dtype", "text"], "'text' is unknown"),
         (["CODE:Net", "--input-shape", "6", "--classes", "3"], "--classes is for shipped models"),
         (["CODE:Raises", "--input-shape", "6"], "ZeroDivisionError: inside forward"),

@@ -13,8 +13,9 @@ from pathlib import Path
 import pytest
 
 from benchmarks.page.fleets import changed_scenario
-from splitopt import Scenario, plan, simulate
+from splitopt import Scenario, compare_schemes, plan, simulate
 from splitopt.report import plan_to_html
+from splitopt.report.comparison import comparison_to_html
 from splitopt.report.gantt import save_gantt
 
 pytest.importorskip("playwright", reason="playwright is not installed")
@@ -47,17 +48,23 @@ def browser():
 def pages(tmp_path_factory):
     """Write a page of each kind of plan."""
     folder = tmp_path_factory.mktemp("pages")
-    for name, scenario, objective in (
-        ("sum", "dp-mora-resnet18", "sum"),
-        ("makespan", "examples/wifi-fleet.yaml", "makespan"),
-        ("groups", "examples/fleet-of-groups.yaml", "sum"),
-        ("clusters", "digits-clusters", None),
-        ("servers", "examples/two-servers.yaml", "sum"),
+    for name, scenario, objective, problem in (
+        ("sum", "dp-mora-resnet18", "sum", None),
+        ("makespan", "examples/wifi-fleet.yaml", "makespan", None),
+        ("groups", "examples/fleet-of-groups.yaml", "sum", None),
+        ("clusters", "digits-clusters", None, None),
+        ("servers", "examples/two-servers.yaml", "sum", None),
+        ("common", "digits-splitfed", "splitfed_v1", "common_cut"),
+        ("pipeline", "digits-pipeline", None, None),
+        ("replicas", "examples/replicas-vgg16.yaml", None, None),
+        ("pairing", "digits-iotsl", None, None),
     ):
-        made = plan(Scenario.load(scenario), objective=objective)
+        made = plan(Scenario.load(scenario), problem=problem, objective=objective)
         (folder / f"{name}.html").write_text(plan_to_html(made))
         if name == "clusters":
             save_gantt(simulate(made), folder / "timeline.html")
+    compared = compare_schemes(Scenario.load("digits-splitfed"))
+    (folder / "compare.html").write_text(comparison_to_html(compared))
     return folder
 
 
@@ -91,16 +98,25 @@ def opened(browser, pages):
         context.close()
 
 
-NAMES = ("sum", "makespan", "groups", "clusters", "servers", "timeline")
+NAMES = (
+    "sum", "makespan", "groups", "clusters", "servers", "common", "pipeline", "replicas", "pairing",
+    "timeline", "compare",
+)  # fmt: skip
+WIDTHS = (390, 820, 1400)
+"""CSS pixels: a phone, a tablet, a desk."""
 
 
 @pytest.mark.parametrize("theme", ["light", "dark"])
 @pytest.mark.parametrize("name", NAMES)
 def test_pages_are_quiet_fit_and_follow_the_system(opened, name, theme):
-    """No message, no request, nothing wider than a phone, and colours that are those asked for."""
-    page = opened(name, 400, theme)
+    """No message, no request, nothing wider than the window, and the colours that are asked for."""
+    page = opened(name, WIDTHS[0], theme)
     assert page.complaints == []
-    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+    for _ in ("as it is read first", "everything unfolded"):
+        for width in WIDTHS:
+            page.set_viewport_size({"width": width, "height": 900})
+            assert page.evaluate("document.documentElement.scrollWidth") <= width
+        page.evaluate("document.querySelectorAll('details').forEach(one => { one.open = true; })")
     paper = page.evaluate("getComputedStyle(document.body).backgroundColor")
     assert (paper == "rgb(255, 255, 255)") == (theme == "light")
     page.click("#theme")

@@ -146,3 +146,16 @@ def test_every_picture_has_a_text():
         drawn = [held for tag, held in page.tags if held.get("role") == "img"]
         assert drawn
         assert all(held["aria-label"] for held in drawn)
+
+
+def test_a_proof_is_of_what_was_minimised():
+    """A page that leads with the round claims nothing of it where the period was minimised."""
+    page = plan_to_html(plan(Scenario.load("digits-pipeline"), objective="period"))
+    assert "That is not what was minimised; for the objective period, no plan is better" in page
+
+
+def test_a_pairing_leads_with_what_was_minimised():
+    """The proof is of the seconds of the exchange; bars of counts are whole numbers."""
+    page = plan_to_html(plan(Scenario.load("digits-iotsl")))
+    assert "Exchange: 3.569 s. No plan is better" in page
+    assert '<span class="end">4</span>' in page

@@ -21,9 +21,10 @@ def answer(plan: Plan, summary: PlanSummary) -> str:
         if not first:
             return summary.verdict
         label, value = first[0]
-        of_samples = plan.problem == "cut_under_uncertainty"
-        quality = _quality(plan.result)
-        return f"{label}: {value}. {f'For these samples: {quality}' if of_samples else quality}"
+        of_what, quality = _of_what(plan, summary), _quality(plan.result)
+        if of_what:
+            quality = f"{of_what}, {quality[0].lower()}{quality[1:]}"
+        return f"{label}: {value}. {quality}"
     energy = prediction.get("energy_j")
     if plan.objective == "energy" and energy is not None:
         spent = f"A round costs the devices {seconds(energy)} J"
@@ -44,6 +45,15 @@ def advice(plan: Plan) -> tuple[str, ...]:
         return ()
     found = [*_pays(prediction), *_waits(prediction), *_binds(prediction)]
     return tuple(found)
+
+
+def _of_what(plan: Plan, summary: PlanSummary) -> str:
+    """Return what a proof is about where that is not the number before it."""
+    if plan.problem == "cut_under_uncertainty":
+        return "For these samples"
+    if "Minimised" in dict(summary.facts):
+        return f"That is not what was minimised; for the objective {plan.objective}"
+    return ""
 
 
 def _quality(result: Any) -> str:

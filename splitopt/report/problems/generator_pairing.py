@@ -19,10 +19,15 @@ def content(plan: Plan) -> Content:
     prediction = plan.prediction
     devices = prediction["devices"]
     lacking = [device for device in devices if device["missing"]]
-    facts = [
-        ("Generators sent", f"{len(prediction['transfers'])}"),
+    costs = [
         ("Exchange", duration(prediction["exchange_s"])),
         ("Bytes over links", readable_bytes(prediction["exchange_bytes"])),
+    ]
+    if prediction["objective_unit"] == "B":
+        costs.reverse()  # what was minimised stands first, and is what a page claims its proof for
+    facts = [
+        *costs,
+        ("Generators sent", f"{len(prediction['transfers'])}"),
         ("Devices that lack classes", f"{len(lacking)} of {len(devices)}"),
         (
             "Of these without a single partner",

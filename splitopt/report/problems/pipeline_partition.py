@@ -16,6 +16,12 @@ SHOWS_ROUND = True
 """Whether the page of a plan shows a round as it is simulated."""
 SLIDERS = "pipeline"
 """What plans anew in the page of a plan, see `splitopt.report.replanning`."""
+_OF_NODES_ALONE = {
+    "period": "the busy time per batch of nodes and of links between them",
+    "paper": "the longest forward and the longest backward work of a node, without links",
+    "epoch": "all batches over nodes and links between them",
+}
+"""Objectives that leave the owners' links and trips out, by what they count."""
 _NODES = (
     Column("node", "Node", text=True),
     Column("layers", "Layers", text=True),
@@ -96,6 +102,7 @@ def _facts(prediction: Any, plan: Plan) -> list[tuple[str, str]]:
     batches = counted(prediction["batches"], "batch", "batches")
     owners = counted(prediction["owners"], "owner")
     facts = [
+        *_minimised(plan.objective),
         ("Period (one batch to the next)", f"{seconds(prediction['period_s'])} s"),
         ("Binding", binding(prediction["binding"])),
         ("Trip of a batch over nodes and links", f"{seconds(prediction['latency_s'])} s"),
@@ -125,6 +132,14 @@ def _facts(prediction: Any, plan: Plan) -> list[tuple[str, str]]:
     if prediction["idle"]:
         facts.append(("Idle nodes", ", ".join(prediction["idle"])))
     return facts
+
+
+def _minimised(objective: str) -> list[tuple[str, str]]:
+    """Return what an objective of nodes alone counts, as period and round below hold more."""
+    if objective not in _OF_NODES_ALONE:
+        return []
+    counted_there = f"{_OF_NODES_ALONE[objective]} (objective {objective})"
+    return [("Minimised", f"{counted_there}; the owners' links and trips are in what follows only")]
 
 
 def _simulated(prediction: Any) -> str:

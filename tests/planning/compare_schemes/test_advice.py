@@ -17,7 +17,7 @@ from splitopt.planning.comparison.rows import LABELS, Comparison
 from splitopt.planning.comparison.star_rounds import ServerContext, helps_most
 from splitopt.planning.comparison.sweeping import Sweep, read_sweep, sweep_field, with_field
 from splitopt.problems.common_cut.tables import without_server
-from splitopt.report.sweeps import sweep_table
+from splitopt.report.sweeps import change_lines, sweep_table
 from tests.planning.compare_schemes.cases import fleet, row
 
 
@@ -111,6 +111,13 @@ def test_ties_of_a_sweep_are_those_of_the_advice():
         ("vanilla SL", "1.15"),
         ("vanilla SL", "1.3"),
         ("FL", "1.021"),
+    ]
+    assert change_lines(found)[0].endswith("changes from FL to DP-MORA (makespan)")
+    assert change_lines(swept({"fl": 1.0}, {"fl": 1.01, "sl": 1.0})) == [
+        "FL is the best scheme, or ties with the best, for all values"
+    ]
+    assert change_lines(swept({"fl": 1.0, "sl": 2.0}, {"fl": 3.0})) == [
+        "FL is the best scheme for all values"
     ]
 
 

@@ -44,6 +44,13 @@ class NotApplicableError(Exception):
     """A method does not apply to a module; the message says why."""
 
 
+def _several_hint(error: Exception) -> str:
+    """Return how several inputs are given, where ``forward`` misses an argument."""
+    if isinstance(error, TypeError) and "missing" in str(error) and "argument" in str(error):
+        return "; if it takes several inputs, a function gives them (--example FILE.py:FUNCTION)"
+    return ""
+
+
 def run_once(module: nn.Module, inputs: Inputs) -> Any:
     """Run a module forward; a failure is the user's, in one sentence."""
     try:
@@ -61,6 +68,7 @@ def run_once(module: nn.Module, inputs: Inputs) -> Any:
         raise InputError(
             f"the model cannot take the example input {shapes} ({reason(error)}); give the shape "
             f"of one sample without the batch, as in --input-shape 3,32,32{token_hint}"
+            f"{_several_hint(error)}"
         ) from None
     if not tensors_in(result):
         raise InputError(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Mapping, Sequence
 
 from torch import nn
@@ -13,9 +14,10 @@ _CONTAINERS = (nn.Sequential, nn.ModuleList)
 def value_names(values: Sequence[Node], order: Sequence[Node], root: nn.Module) -> tuple[str, ...]:
     """Name each value after the largest module that ends with it.
 
-    A module that is called several times names nothing, nor does a plain container. A value that
-    ends no module is named after the operation and the module around it, such as
-    ``layer1.0.add``. No name is given twice.
+    A module that is called several times names nothing, nor does a plain container. The first of
+    the results of a module has its name: the outputs of an ``nn.LSTM``, say. A value that ends no
+    module is named after the operation and the module around it, such as ``layer1.0.add``. No name
+    is given twice.
     """
     repeated = _called_repeatedly(order)
     last: dict[str, int] = {}
@@ -34,6 +36,9 @@ def value_names(values: Sequence[Node], order: Sequence[Node], root: nn.Module) 
             and path not in repeated
             and type(modules.get(path)) not in _CONTAINERS
         ]
+        whole = _first_result(value)
+        if not ended and whole is not None and whole not in repeated:
+            ended = [whole] if last.get(whole, -1) <= place[value] else []
         name = ended[0] if ended else _operation(value)
         count = sum(1 for other in found if other == name or other.startswith(f"{name}#"))
         found.append(f"{name}#{count + 1}" if count else name)
@@ -54,6 +59,22 @@ def _called_repeatedly(order: Sequence[Node]) -> set[str]:
         for key, (path, _) in (node.meta.get("nn_module_stack") or {}).items()
         if "@" in key
     }
+
+
+def _first_result(value: Node) -> str | None:
+    """Return the path of the module that gives several results, of which this is the first.
+
+    That a module gives several shows in that each of its users picks one by its number.
+    """
+    if value.target is not operator.getitem or value.args[1] != 0:
+        return None
+    source = value.args[0]
+    if not isinstance(source, Node) or source.op != "call_module":
+        return None
+    several = all(
+        user.target is operator.getitem and type(user.args[1]) is int for user in source.users
+    )
+    return str(source.target) if several else None
 
 
 def _operation(node: Node) -> str:

@@ -236,3 +236,18 @@ def test_what_is_declared_comes_first():
     assert find_cuts(model, x, method="fx").method == "fx"
     with pytest.raises(InputError, match=r"no cut was found; declare stages: .*tried: sequential"):
         find_cuts(model, x, method="sequential")
+
+
+def test_the_first_result_of_a_layer_has_its_name():
+    """Two recurrent layers of one: their outputs are `a` and `b`."""
+
+    class Two(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.a, self.b = nn.LSTM(4, 6), nn.GRU(6, 5)
+
+        def forward(self, x):
+            seen, _ = self.a(x)
+            return self.b(seen)[0].relu()
+
+    assert find_cuts(Two(), torch.randn(2, 7, 4)).cuts == ("a", "b")
