@@ -20,6 +20,21 @@ STARTED = [pair for pair in EVERY if solver_class(*pair).can_start()]
 OUTSIDE = [pair for pair in STARTED if issubclass(solver_class(*pair), BackEnd)]
 OUTSIDE.append(("cut_and_resources", "cp_sat"))
 OWN = [pair for pair in STARTED if pair not in OUTSIDE]
+LONG = (
+    ("cut_and_resources", "differential_evolution"),
+    ("cut_and_resources", "dual_annealing"),
+    ("pipeline_partition", "subset_dp"),
+    ("cut_and_resources", "genetic"),
+    ("cluster_and_spectrum", "set_partition"),
+    ("cluster_and_spectrum", "anneal"),
+    ("cluster_and_spectrum", "gibbs"),
+    ("cut_and_clusters", "set_partition"),
+    ("cut_under_uncertainty", "saa"),
+    ("cut_under_uncertainty", "enumerate"),
+)
+"""Who compiles, imports or answers many rounds, which takes seconds."""
+SOON = ("generator_pairing", "graph_partition", "pipeline_partition", "replicated_pipeline")
+"""Problems whose integer programs back ends prove at once; all go the same way to them."""
 SAME = 1e-9
 FEW = {"max_evaluations": 200}
 """Of searches that never end by themselves."""
@@ -45,7 +60,10 @@ def options_of(solver):
     return FEW if hasattr(solver, "max_evaluations") else {}
 
 
-@pytest.mark.parametrize(("name", "solver"), OWN)
+@pytest.mark.parametrize(
+    ("name", "solver"),
+    [pytest.param(*pair, marks=[pytest.mark.slow] * (pair in LONG)) for pair in OWN],
+)
 def test_a_start_never_worsens_a_result(name, solver):
     """From a poor plan, the optimum and its own answer: no worse than these, and as proved."""
     problem, best, poor = asked(name)
@@ -77,7 +95,10 @@ def test_without_time_the_start_is_the_answer(name, solver):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("name", "solver"), OUTSIDE)
+@pytest.mark.parametrize(
+    ("name", "solver"),
+    [pair for pair in OUTSIDE if pair[0] in SOON or pair == ("cut_and_resources", "scip")],
+)
 def test_a_back_end_that_is_given_the_optimum_proves_it(name, solver):
     """The start neither hides a better plan nor spoils the bound."""
     problem, best, _ = asked(name)
