@@ -55,7 +55,8 @@ def solve(
         that can take this problem.
     start
         A decision to start from, such as that of an earlier result, or its plain data; None for
-        none. It need not be feasible for this problem. Solvers that cannot use one refuse it.
+        none. It need not be feasible for this problem. Exact solvers and heuristics take one, and
+        give nothing worse; rules, which prescribe an answer, refuse it.
     prices
         Prices to start from, one for each of ``problem.priced``: the ``details["prices"]`` of the
         result of a similar problem; None for none. Solvers that cannot use them refuse them.
@@ -95,6 +96,8 @@ def solve(
         importlib.import_module(module)  # before the clock starts: it is not the solver's work
     problem.plain.load_loops()
     chosen.load(problem.plain)
+    if start is not None or prices is not None:
+        chosen.load_warm(problem.plain)
     search = Search(problem, time_limit_s, rel_gap, seed, callback, *warm)
     ending = _run(chosen, search)
     if search.callback_error is not None:  # whatever became of it on its way through a solver
@@ -121,6 +124,7 @@ def _run(solver: Solver[Any], search: Search) -> _Ending:
     if (message := problem.infeasibility()) is not None:
         return _Ending("proved", message, infeasible=True)
     try:
+        solver.begin(search)
         return _Ending(solver.run(problem.plain, search))
     except KeyboardInterrupt:
         return _Ending("interrupted", "interrupted; the best decision so far is kept")
@@ -205,7 +209,8 @@ def _checked_warmth(
     if start is not None:
         try:
             found = problem.taken(start)
-            problem.violations(found)  # whether it is about this problem at all
+            if problem.violations(found):  # whether it is about this problem at all
+                problem.decode(found.to_dict())  # of another size is more than infeasible
         except InputError as error:
             raise InputError.at("start", f"is no decision of this problem ({error})") from None
     if prices is None:

@@ -1,9 +1,11 @@
-"""``python -m benchmarks.time_to_accuracy [--quick | --speed] [FOLDER]``: rounds, and the solver.
+"""``python -m benchmarks.time_to_accuracy [--quick | --speed | --held] [FOLDER]``.
 
 Without a flag, rounds of the shipped network on the digits are trained over a grid of batch sizes,
 cuts and intervals and held against models of rounds; every run is kept in ``cells.json``, and an
 interrupted benchmark goes on. ``--quick`` trains a small grid in two minutes, and writes nothing.
-``--speed`` times the exact solver instead.
+``--speed`` times the exact solver instead, and ``--held`` calibrates, plans and trains the plans
+of two data sets, three fleets and two networks, with momentum and without, and lists predicted
+beside trained time; its runs are kept in ``held.json``.
 """
 
 from __future__ import annotations
@@ -17,6 +19,7 @@ import numpy as np
 
 from benchmarks.papers.tables import Table
 from benchmarks.tables import output_folder
+from benchmarks.time_to_accuracy.held import cases, held_table
 from benchmarks.time_to_accuracy.models import Trained, losses, models, trained
 from benchmarks.time_to_accuracy.trained import FULL, QUICK, Cells, Study, reference
 from splitopt import solve
@@ -136,7 +139,7 @@ def speed_table() -> Table:
 
 def main(arguments: list[str]) -> int:
     """Print and write the tables; `--quick` writes none."""
-    flags = {flag for flag in ("--quick", "--speed") if flag in arguments}
+    flags = {flag for flag in ("--quick", "--speed", "--held") if flag in arguments}
     rest = [argument for argument in arguments if argument not in flags]
     if (
         len(flags) > 1
@@ -147,6 +150,11 @@ def main(arguments: list[str]) -> int:
     print(f"{machine['processor']}, Python {machine['python']}\n")
     if "--speed" in flags:
         table = speed_table()
+        table.save(folder)
+        print(table.markdown(), flush=True)
+        return 0
+    if "--held" in flags:
+        table = held_table(folder / "held.json", cases())
         table.save(folder)
         print(table.markdown(), flush=True)
         return 0

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from splitopt.cli import options as shared
 from splitopt.cli.flags import with_flags
-from splitopt.cli.solving_options import PlacementFlags, SolverFlags
+from splitopt.cli.solving_options import RUN_ARGUMENTS, PlacementFlags, SolverFlags
 from splitopt.errors import InputError
 from splitopt.results import Result
+
+if TYPE_CHECKING:
+    from splitopt.problems.base import Problem
 
 _SUFFIXES = (".json", ".npz", ".yaml", ".yml")
 """What ends in one of these is meant as a file, and not as a name."""
@@ -29,6 +32,15 @@ def command(
     objective: Annotated[
         str | None,
         typer.Option("--objective", metavar="NAME", help="Another objective than the file's."),
+    ] = None,
+    start: Annotated[
+        Path | None,
+        typer.Option(
+            "--start",
+            metavar="RESULT.json",
+            help="A result of this or a similar instance: its decision is where the search "
+            "begins, and its prices too, if the solver takes any.",
+        ),
     ] = None,
     search: SolverFlags,
     place: PlacementFlags,
@@ -49,6 +61,8 @@ def command(
     if objective is not None:
         problem = problem.with_objective(objective)
     arguments = search.arguments(place)
+    if start is not None:
+        arguments |= _warmth(start, problem, arguments)
     with shared.progress(silent=as_json) as callback:
         result = solve(problem, callback=callback, **arguments)
     if output is not None:
@@ -58,6 +72,28 @@ def command(
     else:
         _print(result)
     return 0 if result.is_feasible else 1
+
+
+def _warmth(file: Path, problem: Problem[Any], arguments: dict[str, Any]) -> dict[str, Any]:
+    """Return what `splitopt.solve` is to start from: what a result file holds of use for it."""
+    from splitopt.solvers.base import Solver
+    from splitopt.solvers.registry import make_solver
+
+    result = Result.load(file)
+    if result.problem != problem.name:
+        raise InputError(
+            f"{file}: is a result of {result.problem}, and the instance is one of {problem.name}; "
+            "start from a result of the same problem"
+        )
+    options = {key: value for key, value in arguments.items() if key not in RUN_ARGUMENTS}
+    chosen: Solver[Any] = make_solver(problem, arguments["solver"], **options)
+    prices = result.details.get("prices") if chosen.takes_prices and problem.priced else None
+    found = {} if prices is None else {"prices": prices}
+    if result.decision is None or (prices is not None and not chosen.can_start()):
+        if not found:
+            raise InputError(f"{file}: holds no decision to start from ({result.outcome})")
+        return found
+    return {"start": result.decision, **found}
 
 
 def _no_file(name: str) -> InputError:

@@ -7,6 +7,9 @@ from typing import Any
 
 from splitopt.cli import options as shared
 
+RUN_ARGUMENTS = ("solver", "time_limit_s", "rel_gap", "seed")
+"""Arguments of `splitopt.solve` that are no options of a solver."""
+
 
 @dataclass(frozen=True)
 class PlacementFlags:

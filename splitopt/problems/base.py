@@ -88,6 +88,13 @@ class Problem(Shown, ABC, Generic[D]):
             f"{self.decision_class.__name__} or its plain data; {mend}",
         )
 
+    def revived(self, decision: D) -> D:
+        """Return an older decision with what follows from its choices made best for this problem.
+
+        Where nothing follows, or the choices are not allowed any more, it is returned as it is.
+        """
+        return decision
+
     @property
     def priced(self) -> tuple[str, ...]:
         """What solvers may put prices on, which they can start from; nothing here."""

@@ -43,10 +43,14 @@ class Solver(ABC, Generic[P]):
     """Whether it may have no answer where there is one; its message then says what it lacks."""
     by_group: ClassVar[bool] = False
     """Whether it takes problems whose decisions are about groups of alike things."""
-    takes_start: ClassVar[bool] = False
-    """Whether it uses a decision to start from: ``search.start``."""
+    takes_start: ClassVar[bool | None] = None
+    """Whether a decision to start from is of use; None for yes if it is exact or a heuristic."""
+    start_use: ClassVar[str] = "the first plan to beat"
+    """What becomes of a decision to start from, in words."""
     takes_prices: ClassVar[bool] = False
     """Whether it uses prices to start from: ``search.prices``."""
+    prices_use: ClassVar[str] = "where the relaxation starts"
+    """What becomes of prices to start from, in words, if it takes them."""
     robust: ClassVar[bool] = False
     """Whether it takes problems whose objective is a worst case over slow devices or a quorum."""
     removed: ClassVar[Mapping[str, str]] = {}
@@ -56,8 +60,35 @@ class Solver(ABC, Generic[P]):
     def run(self, problem: P, search: Search) -> StopReason:
         """Work on `problem` until done or until ``search.stop()`` gives a reason; return why."""
 
+    @classmethod
+    def can_start(cls) -> bool:
+        """Report whether a decision to start from is of use.
+
+        A rule, or a published protocol, gives what it prescribes, whatever is known beside it.
+        """
+        if cls.takes_start is None:
+            return cls.kind in ("exact", "heuristic")
+        return cls.takes_start
+
+    def begin(self, search: Search) -> None:
+        """Offer the decision to start from, as it is and with the rest of it made best.
+
+        So it is what a run gives that is stopped, or that finds no better, and no run is worse for
+        it. Override this where it must not be the answer merely because it comes first.
+        """
+        if search.start is not None:
+            for decision in (search.problem.revived(search.start), search.start):
+                search.propose(decision)
+            if search.best is None:
+                broken = ", ".join(f"{name} by {by:.3g}" for name, by in search.rejected.items())
+                search.message = f"the start is not feasible here ({broken}): it is no plan to beat"
+            search.rejected.clear()  # what the caller's decision violates is no news of this run
+
     def load(self, problem: P) -> None:
         """Load and compile what a run on this problem needs; called before the clock starts."""
+
+    def load_warm(self, problem: P) -> None:
+        """Load and compile what only a run with a start or prices needs, before the clock."""
 
     def refusal(self, problem: P) -> str | None:  # noqa: ARG002 - for subclasses to use
         """Return why this solver cannot take this very problem (size, missing data), or None."""

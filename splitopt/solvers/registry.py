@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from splitopt.documents.suggestions import did_you_mean
@@ -237,15 +237,14 @@ def refuse_warmth(problem: Problem[Any], solver: Solver[Any], *, start: bool, pr
     CapabilityError
         It uses none of these; the message names the solvers that do.
     """
+    takes: Callable[[type[Solver[Any]]], bool]
     for given, takes, words in (
-        (start, "takes_start", "a decision ('start')"),
-        (prices, "takes_prices", "prices ('prices')"),
+        (start, lambda kind: kind.can_start(), "a decision ('start')"),
+        (prices, lambda kind: kind.takes_prices, "prices ('prices')"),
     ):
-        if given and not getattr(solver, takes):
+        if given and not takes(type(solver)):
             fitting = [
-                name
-                for name in _capable(problem)
-                if getattr(solver_class(problem.name, name), takes)
+                name for name in _capable(problem) if takes(solver_class(problem.name, name))
             ]
             others = f"these would: {', '.join(fitting)}" if fitting else "no solver of it does"
             raise CapabilityError(f"solver {solver.name!r} does not start from {words}; {others}")

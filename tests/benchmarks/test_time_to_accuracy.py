@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import importlib
+import itertools
 import json
 from pathlib import Path
 
@@ -69,3 +70,31 @@ def test_the_committed_speed_meets_its_gaps(part):
     for line in lines:
         cells = next(csv.reader([line]))
         assert float(cells[2]) <= float(cells[1])
+
+
+def test_half_of_all_cases_in_which_each_two_levels_meet(part):
+    """The plans that are held against training are spread evenly."""
+    cases = part("held").cases()
+    assert len(set(cases)) == 12
+    names = ("data", "network", "fleet", "momentum")
+    for one, other in itertools.combinations(names, 2):
+        pairs = [(getattr(case, one), getattr(case, other)) for case in cases]
+        counts = {pair: pairs.count(pair) for pair in pairs}
+        levels = [len({pair[side] for pair in pairs}) for side in (0, 1)]
+        assert len(counts) == levels[0] * levels[1]
+
+
+def test_the_table_of_plans_held_against_training_is_made_of_its_runs(part):
+    """Predicted is the curve's rounds in the plan's seconds, and nothing is trained again."""
+    held = part("held")
+    kept = part("__main__").RESULTS / "held.json"
+    known = json.loads(kept.read_text())
+    done = [case for case in held.cases() if str(case) in known]
+    assert {str(case) for case in done} == set(known)
+    table = held.held_table(kept, done)
+    for case, row in zip(done, table.rows, strict=True):
+        own = known[str(case)]["plan"]
+        assert row[:4] == [case.data, case.network, case.fleet, f"{case.momentum:g}"]
+        assert row[7] == pytest.approx(own["predicted_rounds"] * own["round_s"])
+    text = (kept.parent / "held.md").read_text()
+    assert all(f"{row[7]:.1f}" in text.replace(",", "") for row in table.rows)

@@ -287,7 +287,7 @@ class ScenarioController:
         kept = np.inf if old is None else problem.evaluate(old)
         options = dict(self._options)
         chosen = make_solver(problem, options.pop("solver", "auto"))
-        if old is not None and chosen.takes_start:
+        if old is not None and chosen.can_start():
             options["start"] = old
         result = solve(problem, chosen.name, **options)
         if result.decision is None:

@@ -256,6 +256,10 @@ class ClusterAndSpectrum(ClusterAndSpectrumData):
         """
         return complete_clusters(self, clusters, rule)
 
+    def revived(self, decision: ClusterAndSpectrumDecision) -> ClusterAndSpectrumDecision:
+        """Return the same clusters with the best subcarriers for them, if these can be had."""
+        return decision if self.violations(decision) else self.complete(decision.clusters)
+
     def to_pyomo(
         self,
         clusters: Iterable[npt.ArrayLike] | None = None,

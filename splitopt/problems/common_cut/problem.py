@@ -195,6 +195,10 @@ class CommonCut(CommonCutData):
         found = self.side_by_side.complete(np.full(self.devices, cut))
         return CommonCutDecision(cut, found.download_share, found.upload_share, found.server_share)
 
+    def revived(self, decision: CommonCutDecision) -> CommonCutDecision:
+        """Return the same cut with the best shares for it, if it is one of this model."""
+        return self.complete(decision.cut) if 1 <= decision.cut <= self.layers else decision
+
     def decode(self, document: Mapping[str, Any], source: str = "decision") -> CommonCutDecision:
         """Read a decision from plain data."""
         return CommonCutDecision.from_dict(document, self.devices, self.layers, source)

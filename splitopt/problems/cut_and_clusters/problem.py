@@ -216,6 +216,10 @@ class CutAndClusters(CutAndClustersData, StatedOnce[CutAndClustersDecision]):
             found[cut] = own + self.local_epochs * served[cut]
         return np.where(fine, found, np.inf)
 
+    def revived(self, decision: CutAndClustersDecision) -> CutAndClustersDecision:
+        """Return the same clusters with the best cuts and subcarriers for them, if they fit."""
+        return decision if self.violations(decision) else self.complete(decision.clusters)
+
     def complete(
         self, clusters: Iterable[npt.ArrayLike], cuts: npt.ArrayLike | None = None
     ) -> CutAndClustersDecision:

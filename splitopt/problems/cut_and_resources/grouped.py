@@ -288,6 +288,10 @@ class GroupedCutAndResources(FactoredData, CutAndResources):
         shares = self.allocate(cuts).shares / cuts.devices[:, None]
         return GroupedDecision(*cuts, *shares.T.copy())
 
+    def revived(self, decision: Any) -> Any:
+        """Return the same cuts with the best shares for them, where they are of this fleet."""
+        return decision if self.violations(decision) else self.complete(decision.parts)
+
     def _one_each(self, cut: npt.ArrayLike) -> GroupCuts:
         given = np.asarray(cut)
         if given.shape != (self.factors.classes,):

@@ -208,6 +208,13 @@ class RobustData(ScoredDecisions):
         cuts = self.checked_cuts(cut, "cut")
         return self.decision_of(cuts, self.robust_shares(cuts, served))
 
+    def revived(self, decision: CutAndResourcesDecision) -> CutAndResourcesDecision:
+        """Return the same cuts with the best shares for the devices that have some."""
+        served = np.isfinite(self.latencies(decision))
+        if self.violations(decision) or not self.permits(decision.cut).all():
+            return decision
+        return self.complete(decision.cut, served)
+
     def with_slow(self, devices: float) -> Any:
         """Return the same problem with another number of slow devices."""
         return replace(self, slow=replace(self.slowness, devices=float(devices)))

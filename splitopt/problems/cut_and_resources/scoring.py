@@ -9,6 +9,7 @@ import numpy as np
 
 from splitopt.problems.base import FEASIBILITY_TOLERANCE, FloatArray, IntArray
 from splitopt.problems.cut_and_resources import tradeoffs
+from splitopt.problems.cut_and_resources.completion import best_allocation
 from splitopt.problems.cut_and_resources.data import CutAndResourcesData
 from splitopt.problems.cut_and_resources.decision import CutAndResourcesDecision
 from splitopt.problems.cut_and_resources.seconds import phase_table
@@ -57,6 +58,13 @@ class ScoredDecisions(CutAndResourcesData):
             assert self.seconds_per_joule is not None  # read_fields() saw to it
             return float(latencies.sum() + self.seconds_per_joule * self.energy(decision).sum())
         return float(latencies.sum())
+
+    def revived(self, decision: CutAndResourcesDecision) -> CutAndResourcesDecision:
+        """Return the same cuts with the best shares for them, if all are allowed."""
+        cuts = self.taken(decision).cut
+        if ((cuts < 1) | (cuts > self.layers)).any() or not self.permits(cuts).all():
+            return decision
+        return self.decision_of(cuts, best_allocation(self, cuts).shares)
 
     def violations(self, decision: CutAndResourcesDecision) -> dict[str, float]:
         """Excess over each budget (fractions), and counts of devices for the other constraints."""

@@ -55,7 +55,7 @@ class Anneal(Solver[ClusterAndSpectrum]):
     problem: ClassVar[str] = "cluster_and_spectrum"
     objectives: ClassVar[frozenset[str]] = frozenset(ClusterAndSpectrum.objectives)
     kind: ClassVar[Kind] = "heuristic"
-    takes_start: ClassVar[bool] = True
+    start_use: ClassVar[str] = "the first clusters, if they beat the sort by capability"
 
     iterations: int | None = None
     chains: int | None = None
@@ -82,8 +82,10 @@ class Anneal(Solver[ClusterAndSpectrum]):
     def run(self, problem: ClusterAndSpectrum, search: Search) -> StopReason:
         """Propose the sort by capability, then the best state of every chain."""
         search.prove(problem.bound())
-        members = first_members(problem, search)
-        first = Swaps(problem, members, self.subcarriers)
+        first = Swaps(problem, by_capability(problem), self.subcarriers)
+        if (old := old_members(problem, search)) is not None:
+            first = min(first, Swaps(problem, old, self.subcarriers), key=lambda one: one.least)
+        members = first.best
         search.propose(first.decision(best=True))
         if (reason := search.stop()) is not None:
             return reason
@@ -141,12 +143,18 @@ class _Job(NamedTuple):
             yield state, size
 
 
-def first_members(problem: ClusterAndSpectrum, search: Search) -> IntArray:
-    """Return the members (N,) to start from: of the start, if its sizes fit, else the sort."""
+def old_members(problem: ClusterAndSpectrum, search: Search) -> IntArray | None:
+    """Return the members (N,) of a run's start, if it is feasible, in the order of the sizes.
+
+    A decision may have its clusters in any order, and `Swaps` counts them off by the problem's.
+    """
     start = search.start
-    if isinstance(start, ClusterAndSpectrumDecision) and not problem.violations(start):
-        return start.members
-    return by_capability(problem)
+    if not isinstance(start, ClusterAndSpectrumDecision) or problem.violations(start):
+        return None
+    wanted = np.argsort(problem.cluster_sizes, kind="stable")
+    given = np.argsort([len(cluster) for cluster in start.clusters], kind="stable")
+    ordered = dict(zip(wanted.tolist(), given.tolist(), strict=True))
+    return np.concatenate([start.clusters[ordered[m]] for m in range(len(ordered))])
 
 
 def default_iterations(devices: int) -> int:

@@ -43,7 +43,7 @@ class BlockDescent(LoadsRelaxation, Solver[CutAndResources]):
     problem: ClassVar[str] = "cut_and_resources"
     objectives: ClassVar[frozenset[str]] = frozenset(CutAndResources.objectives)
     kind: ClassVar[Kind] = "heuristic"
-    takes_start: ClassVar[bool] = True
+    start_use: ClassVar[str] = "what is descended from first"
 
     starts: int = 1
     max_steps: int = 1000

@@ -37,7 +37,7 @@ class Metaheuristic(LoadsRelaxation, Solver[CutAndResources]):
     problem: ClassVar[str] = "cut_and_resources"
     objectives: ClassVar[frozenset[str]] = frozenset(CutAndResources.objectives)
     kind: ClassVar[Kind] = "heuristic"
-    takes_start: ClassVar[bool] = True
+    start_use: ClassVar[str] = "one of the first vectors, if it beats a random one"
 
     max_evaluations: int = 100_000
 
@@ -63,11 +63,13 @@ class Metaheuristic(LoadsRelaxation, Solver[CutAndResources]):
                 if kept is None:
                     return search.stop() or "converged"
                 first = kept[None]
-            evaluate(first)
             old = old_cuts(search)
             if old is not None and problem.permits(old).all():
-                vectors = vectors.starting(old)
-                evaluate(old[None])
+                drawn, known = evaluate(np.concatenate((first, old[None])))
+                if known <= drawn:
+                    vectors = vectors.starting(old)
+            else:
+                evaluate(first)
             if len(vectors.free) == 0:
                 search.prove(search.objective)
                 return "proved"

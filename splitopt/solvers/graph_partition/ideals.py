@@ -54,7 +54,6 @@ class ByIdeals(Solver[GraphPartition]):
     problem: ClassVar[str] = "graph_partition"
     objectives: ClassVar[frozenset[str]] = frozenset(GraphPartition.objectives)
     kind: ClassVar[Kind] = "exact"
-    takes_start: ClassVar[bool] = True
 
     orders: int = 30
     max_ideals: int = 1_000_000
@@ -73,8 +72,6 @@ class ByIdeals(Solver[GraphPartition]):
     def run(self, problem: GraphPartition, search: Search) -> StopReason:
         """Find a first plan, list the ideals, and test values of T until the gap is closed."""
         search.prove(problem.bound())
-        if search.start is not None:
-            search.propose(search.start)
         groups = groups_of(problem, self.join)
         search.details["groups"] = groups.count
         if (reason := try_orders(problem, groups, search, self.orders, _SHARE)) is not None:

@@ -33,7 +33,7 @@ class SubsetDp(Solver[PipelinePartition]):
     problem: ClassVar[str] = "pipeline_partition"
     objectives: ClassVar[frozenset[str]] = frozenset(PipelinePartition.objectives)
     kind: ClassVar[Kind] = "exact"
-    takes_start: ClassVar[bool] = True
+    start_use: ClassVar[str] = "the answer until a better or a quicker one is found"
 
     max_states: int = 2**20
 
@@ -47,6 +47,9 @@ class SubsetDp(Solver[PipelinePartition]):
     def load(self, problem: PipelinePartition) -> None:
         """Compile the loops, unless the problem is so small that Python does them sooner."""
         loops_ready(problem)
+
+    def begin(self, search: Search) -> None:
+        """Leave the start to the run: of several best partitions the quickest is the answer."""
 
     def run(self, problem: PipelinePartition, search: Search) -> StopReason:
         """Search, propose the decision and prove its value."""

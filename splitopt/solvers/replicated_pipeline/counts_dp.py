@@ -51,7 +51,6 @@ class CountsDp(Solver[ReplicatedPipeline]):
     problem: ClassVar[str] = "replicated_pipeline"
     objectives: ClassVar[frozenset[str]] = frozenset(ReplicatedPipeline.objectives)
     kind: ClassVar[Kind] = "exact"
-    takes_start: ClassVar[bool] = True
 
     max_states: int = 2**23
     max_pairs: int = 2**22
@@ -82,8 +81,6 @@ class CountsDp(Solver[ReplicatedPipeline]):
     def run(self, problem: ReplicatedPipeline, search: Search) -> StopReason:
         """Fill in the table from the last layer to the first, and follow the best entry."""
         search.prove(problem.bound())
-        if search.start is not None:
-            search.propose(search.start)
         _try_one_stage(problem, search)
         with search.building():
             laid_out = tables_of(problem)

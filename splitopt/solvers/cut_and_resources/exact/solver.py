@@ -40,7 +40,7 @@ from splitopt.solvers.cut_and_resources.relaxation.root import solve_root
 from splitopt.solvers.cut_and_resources.relaxation.simplicial import Root
 from splitopt.solvers.cut_and_resources.relaxation.sum_dual import sum_costs
 from splitopt.solvers.cut_and_resources.repair import repaired
-from splitopt.solvers.cut_and_resources.warm.starting import follow_old
+from splitopt.solvers.cut_and_resources.warm.starting import follow_old, load_following
 
 _RESTART = 64
 """Nodes up to which a better plan starts the tree afresh, with more cuts ruled out."""
@@ -85,8 +85,9 @@ class Exact(LoadsRelaxation, Solver[CutAndResources]):
     objectives: ClassVar[frozenset[str]] = frozenset(CutAndResources.objectives)
     kind: ClassVar[Kind] = "exact"
     by_group: ClassVar[bool] = True
-    takes_start: ClassVar[bool] = True
+    start_use: ClassVar[str] = "the first plan to beat, followed by single moves"
     takes_prices: ClassVar[bool] = True
+    prices_use: ClassVar[str] = "the first bound, and where the relaxation starts"
     robust: ClassVar[bool] = True
     removed: ClassVar[Mapping[str, str]] = {
         "prices": "give them to solve(problem, prices=...), beside the solver"
@@ -122,6 +123,11 @@ class Exact(LoadsRelaxation, Solver[CutAndResources]):
         load_for(problem)
         load_annealing(problem)
 
+    def load_warm(self, problem: CutAndResources) -> None:
+        """Compile the loops that follow an old plan."""
+        if problem.devices * problem.layers <= self.chunk_above and not problem.by_group:
+            load_following(problem)
+
     def run(self, problem: CutAndResources, search: Search) -> StopReason:
         """Prove the optimum, or stop when asked to.
 
@@ -131,14 +137,10 @@ class Exact(LoadsRelaxation, Solver[CutAndResources]):
             No cuts keep all budgets together.
         """
         if isinstance(problem, RobustCutAndResources):
-            if search.start is not None:
-                search.propose(search.start)
             return solve_robust(problem, search, self.run)
         if (reason := follow_old(problem, search, self.chunk_above)) is not None:
             return reason
-        if in_tables(problem):
-            return _Run(self, problem, search, fleet_of(problem)).run()
-        if problem.devices * problem.layers <= self.chunk_above:
+        if in_tables(problem) or problem.devices * problem.layers <= self.chunk_above:
             return _Run(self, problem, search, fleet_of(problem)).run()
         large = LargeFleet.of(problem)
         if large.classes * large.layers > self.chunk_above:

@@ -52,6 +52,7 @@ class PriceConsensus(Solver[CutAndResources]):
     objectives: ClassVar[frozenset[str]] = frozenset({"sum"})
     kind: ClassVar[Kind] = "decentralised"
     takes_prices: ClassVar[bool] = True
+    prices_use: ClassVar[str] = "the first that are sent out"
 
     max_rounds: int | None = None
     roundings: int = 8

@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from splitopt.problems.base import BoolArray, FloatArray, IntArray
+from splitopt.solvers.cut_and_resources.relaxation.few_columns import FEW, few_simplex_qp
 from splitopt.solvers.cut_and_resources.relaxation.measures import EPS, Measure
 
 Price = Callable[[FloatArray], tuple[FloatArray, Any]]
@@ -216,9 +217,12 @@ def _mix(measure: Measure, mixture: Mixture, softness: float) -> None:
 def simplex_qp(hessian: FloatArray, linear: FloatArray, start: FloatArray) -> FloatArray:
     """Minimise 0.5 x H x + c x over the simplex by an active-set method, from a feasible start.
 
-    Meant for a handful of variables. H may be singular: it gets a ridge at rounding level.
+    Meant for a handful of variables, of the fewest in plain Python (`few_columns`). H may be
+    singular: it gets a ridge at rounding level.
     """
     size = len(linear)
+    if size <= FEW:
+        return np.array(few_simplex_qp(hessian.tolist(), linear.tolist(), start.tolist()))
     top = float(np.abs(hessian).max()) + float(np.abs(linear).max())
     if size == 1 or top == 0:
         return start.copy()

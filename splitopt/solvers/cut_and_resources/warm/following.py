@@ -129,7 +129,7 @@ class _Sum(_Follower):
 
     def run(self, prices: FloatArray | None, goal: float, halt: Callable[[], bool]) -> Followed:
         if prices is not None:
-            self._price(np.asarray(prices, dtype=np.float64))
+            self._price(np.array(prices, dtype=np.float64))  # one that loops may write, as others
         self._sweep(self.cuts, self.total.copy(), goal)
         if self.passes and self.closed(goal):
             return self.done()

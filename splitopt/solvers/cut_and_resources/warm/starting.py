@@ -9,13 +9,24 @@ from splitopt.problems.cut_and_resources import CutAndResources, CutAndResources
 from splitopt.results import StopReason
 from splitopt.solvers.base import Search
 from splitopt.solvers.cut_and_resources.warm.following import follow
-from splitopt.solvers.cut_and_resources.warm.tables import WarmTables
+from splitopt.solvers.cut_and_resources.warm.tables import SMALL, WarmTables
 
 
 def old_cuts(search: Search) -> IntArray | None:
     """Return the cuts (N,), 1..L, of the decision to start from, None without one."""
     start = search.start
     return start.cut if isinstance(start, CutAndResourcesDecision) else None
+
+
+def load_following(problem: CutAndResources) -> None:
+    """Compile what following a plan of this problem runs, on a fleet of two devices."""
+    if problem.devices * problem.layers <= SMALL:
+        return
+    shared, here = len(problem.resources), np.ones(2, dtype=np.int64)
+    tables = WarmTables(problem.objective, np.ones((2, 2, shared)), np.ones((2, 2)), here)
+    tables.__dict__["is_small"] = False  # as the tables of the problem are
+    for prices in (None, np.ones(shared)):
+        follow(tables, np.zeros(2, dtype=np.int64), prices)
 
 
 def follow_old(problem: CutAndResources, search: Search, most: int) -> StopReason | None:
@@ -26,19 +37,14 @@ def follow_old(problem: CutAndResources, search: Search, most: int) -> StopReaso
     problem, search
         A plain problem, and the run.
     most
-        Devices times cuts of which tables are made; of more, and with budgets or by group, the
-        old cuts are only offered, with the best shares.
+        Devices times cuts of which tables are made. Of more, and with budgets or by group, nothing
+        follows: the old cuts are an offer with their best shares (`Solver.begin`), and old prices
+        are where the relaxation starts.
     """
     start = old_cuts(search)
-    if problem.by_group and search.start is not None:
-        search.propose(search.start)
-        return search.stop()
-    if start is None and (search.prices is None or problem.by_group):
-        return None
-    if problem.budgets is not None or problem.devices * problem.layers > most:
-        if start is not None and problem.permits(start).all():
-            search.propose(problem.complete(start))
-        return search.stop()
+    small = problem.devices * problem.layers <= most and problem.budgets is None
+    if problem.by_group or not small or (start is None and search.prices is None):
+        return search.stop() if search.best is not None else None
     tables = WarmTables.of(problem)
     found = follow(
         tables,

@@ -19,7 +19,7 @@ from splitopt.problems.cut_and_resources.shares import (
 )
 from splitopt.solvers.cut_and_resources.warm import loops
 
-_SMALL = 400
+SMALL = 400
 """Devices times cuts up to which Python is faster than loading machine code."""
 _EPS = float(np.finfo(np.float64).eps)
 
@@ -63,7 +63,7 @@ class WarmTables:
     @cached_property
     def is_small(self) -> bool:
         """Whether Python runs the loops."""
-        return self.own.size <= _SMALL
+        return self.own.size <= SMALL
 
     def run(self, loop: Callable[..., Any], *arguments: Any) -> Any:
         """Run one of the `loops` on these devices."""

@@ -76,6 +76,7 @@ class Saa(Solver[CutUnderUncertainty]):
     problem: ClassVar[str] = "cut_under_uncertainty"
     objectives: ClassVar[frozenset[str]] = frozenset(CutUnderUncertainty.objectives)
     kind: ClassVar[Kind] = "heuristic"
+    start_use: ClassVar[str] = "answers to the samples, for the cut that is chosen"
     removed: ClassVar[Mapping[str, str]] = {
         "first_samples": "rounds are drawn as needed; 'pilot' says how many are answered at first",
         "adaptive": "over='samples' compares all cuts on the problem's samples",
@@ -133,6 +134,9 @@ class Saa(Solver[CutUnderUncertainty]):
         """Load what the solver of the rounds needs."""
         automatic_inner(problem, self.inner, self.inner_options, 0).load(problem)
 
+    def begin(self, search: Search) -> None:
+        """Leave the start to the end: the cut is chosen for what it is, not for its samples."""
+
     def run(self, problem: CutUnderUncertainty, search: Search) -> StopReason:
         """Choose the cut, then answer all samples under it.
 
@@ -142,6 +146,7 @@ class Saa(Solver[CutUnderUncertainty]):
         inner = automatic_inner(problem, self.inner, self.inner_options, search.seed)
         search.prove(problem.bound())
         if search.remaining_s <= 0:
+            offer_start(search)
             search.propose(problem.complete(int(problem.statistic(problem.bounds()).argmin())))
             return search.stop() or "time"
         engine = Engine(self.engine, self.workers, self.address)
@@ -261,6 +266,7 @@ class _Study:
         elif note:
             search.message = note.rstrip("; ")
         _propose(self.ledger, cut)
+        offer_start(search, None if self.choice is None else cut)
         _prove(self.ledger)
         search.details["answered"] = len(self.ledger)
         search.details["resumed"] = self.ledger.resumed
@@ -287,6 +293,13 @@ def _propose(ledger: Ledger, cut: int) -> None:
             block = problem.block(sample, cut)
             answers.append(block.complete(clusters_by_latency(block)))
     ledger.search.propose(CutUnderUncertaintyDecision(cut, tuple(answers)))
+
+
+def offer_start(search: Search, cut: int | None = None) -> None:
+    """Propose the decision to start from, if it has the cut that is chosen, or none is."""
+    start = search.start
+    if isinstance(start, CutUnderUncertaintyDecision) and cut in (None, start.cut):
+        search.propose(start)
 
 
 def _prove(ledger: Ledger) -> None:

@@ -6,6 +6,8 @@ import cvxpy as cp
 import numpy as np
 import pytest
 
+from splitopt.solvers.cut_and_resources.relaxation import simplicial
+from splitopt.solvers.cut_and_resources.relaxation.few_columns import FEW
 from splitopt.solvers.cut_and_resources.relaxation.measures import (
     EigenvalueMeasure,
     SumMeasure,
@@ -28,6 +30,31 @@ def test_quadratic_program(seed, rank):
     assert x.sum() == pytest.approx(1)
     slope = hessian @ x + linear
     assert x @ slope == pytest.approx(slope.min(), abs=1e-9)
+
+
+@pytest.mark.parametrize("scale", [1e-6, 1.0, 1e6])
+def test_few_columns_in_plain_python_and_many_by_numpy(monkeypatch, scale):
+    """Both ways end in the same minimum, also with columns twice and from a face."""
+    rng = np.random.default_rng(1)
+    cases = []
+    for number in range(60):
+        size = int(rng.integers(2, FEW + 1))
+        half = scale * rng.normal(size=(size, int(rng.integers(1, 5))))
+        linear, start = rng.normal(size=size), rng.dirichlet(np.ones(size))
+        if number % 3 == 0:
+            half[1], linear[1] = half[0], linear[0]
+        if number % 2:
+            start[0] = 0.0
+            start /= start.sum()
+        cases.append((half @ half.T, linear, start))
+    plain = [simplex_qp(*case) for case in cases]
+    monkeypatch.setattr(simplicial, "FEW", 0)
+    for found, case in zip(plain, cases, strict=True):
+        hessian, linear, _ = case
+        other = simplex_qp(*case)
+        one, two = (0.5 * x @ hessian @ x + linear @ x for x in (found, other))
+        assert found.min() >= 0
+        assert one == pytest.approx(two, abs=1e-12 * max(1.0, scale**2))
 
 
 @pytest.mark.parametrize("seed", range(6))
