@@ -27,6 +27,7 @@ COMMANDS: dict[str, tuple[str, ...]] = {
     "sweep": ("compare", "star.yaml", "--json", "--sweep", "~links.uplink=1 Mbit/s,2 Mbit/s"),
     "field": ("compare", "star.yaml", "--json", "--sweep", "~devices.*.count=1"),
     "simulate": ("simulate", "pipeline.json", "--noise", "~0.1", "--seed", "~1", "--json"),
+    "slow": ("simulate", "robust-plan.json", "--slow", "~worst", "--json"),
     "chart": ("simulate", "star.json", "--gantt", "out/g.svg", "--from", "~0", "--to", "~0.01"),
     "control": (
         "control", "varying.yaml", "--rounds", "2", "--swaps", "20", "--workers", "1", "--cut",
@@ -75,6 +76,7 @@ COMMANDS: dict[str, tuple[str, ...]] = {
     ),
     "machine": ("machine", "fit", "~here", "tiny.json", "--batch", "~4", "--json"),
     "objective": (*_SOLVE, "--objective", "~makespan", "--gap", "~0"),
+    "warm": (*_SOLVE, "--start", "~cut_and_resources-result.json", "--solver", "~exact"),
     "exact": _options(_SOLVE, "exact", "max_nodes=9", "local_moves=3", "max_listed=10"),
     "enumerate": _options(_SOLVE, "enumerate", "max_vectors=1000"),
     "consensus": _options(

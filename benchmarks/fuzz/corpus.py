@@ -116,6 +116,7 @@ def _plans(folder: Path) -> None:
         if name == "varying":
             own += ["--checkpoint", "{in}/saa"]
         _run(folder, "plan", f"{{in}}/{name}.yaml", "-o", f"{{in}}/{name}.json", *own)
+    _run(folder, "plan", "{in}/robust.yaml", "-o", "{in}/robust-plan.json")
     tight = (folder / "star.yaml").read_text().replace("memory: 1 GiB", "memory: 1 byte")
     (folder / "tight.yaml").write_text(tight)
     _run(folder, "simulate", "{in}/pipeline.json", "-o", "{in}/timeline.json")

@@ -139,7 +139,7 @@ PLAN_TARGETS = (
         seal="plan", weight=16,
     ),
     Target(
-        "plan (simulate)", (*TRAINED, "branches.json"),
+        "plan (simulate)", (*TRAINED, "branches.json", "robust-plan.json"),
         (("simulate", FILE, "-o", f"{OUT}t.json", "--csv", f"{OUT}t.csv"),
          ("simulate", FILE, "--gantt", f"{OUT}gantt.svg", "--json", "--noise", "0.1")),
         seal="plan", weight=8,
@@ -163,7 +163,9 @@ PLAN_TARGETS = (
         seal="plan", weight=5,
     ),
     Target(
-        "result", ("cut_and_resources-result.json",), (_call("result"),),
+        "result", ("cut_and_resources-result.json",),
+        (_call("result"),
+         ("solve", "corpus/cut_and_resources.json", "--start", FILE, "--json", *_SHORT)),
         ("cut_and_resources.json",),
     ),
     Target(
@@ -377,7 +379,7 @@ OPTIONS = (
         "options", tuple(f"options/{name}.args" for name in COMMANDS),
         ((ARGUMENTS,),),
         ("star.yaml", "tiny.json", "star.json", "pipeline.yaml", "pipeline.json", "varying.yaml",
-         "cut_and_resources.json"), weight=14,
+         "cut_and_resources.json", "cut_and_resources-result.json", "robust-plan.json"), weight=14,
     ),
 )  # fmt: skip
 
