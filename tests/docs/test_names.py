@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shlex
 from functools import cache
@@ -33,6 +34,9 @@ WRITTEN = (*(ROOT / "benchmarks").rglob("*.py"), *(ROOT / "splitopt/export").rgl
 FOREIGN = {"--insecure", "--strict"}  # of Flower and kubernetes-validate
 SAID = {"splitopt.control", "splitopt.solving"}  # loggers
 GROUPS = {"splitopt.codecs", "splitopt.exporters"}  # of entry points
+FORMAT = re.compile(r'"(splitopt-[a-z-]+)"')
+INTERNAL = {"splitopt-port", "splitopt-theme"}  # a key of PyTorch's store, and one of a browser
+INTERNAL |= {"splitopt-published-constants", "splitopt-published-curves"}  # shipped data
 MADE_UP = {"exakt", "mine"}  # a name that is refused, and that of the reader's own solver
 
 
@@ -199,3 +203,20 @@ def test_what_is_named_is_there(bad):
     """Links lead to files and sections; files, modules, public names and solvers exist."""
     missing = [(page.relative_to(ROOT).as_posix(), name) for page in PAGES for name in bad(page)]
     assert missing == []
+
+
+def test_every_format_has_a_line():
+    """The page of file formats names each that the package writes."""
+    files = [path for path in (ROOT / "splitopt").rglob("*.py") if path.is_file()]
+    written = {name for path in files for name in FORMAT.findall(path.read_text())} - INTERNAL
+    page = (ROOT / "docs/file-formats.md").read_text()
+    assert len(written) > 20
+    assert {name for name in written if f"`{name}`" not in page} == set()
+
+
+def test_every_section_of_a_scenario_has_a_row():
+    """The table of scenarios begins with a row for each section of their schema."""
+    schema = json.loads((ROOT / "docs/schema/scenario.schema.json").read_text())
+    page = (ROOT / "docs/scenarios.md").read_text()
+    sections = {*schema["properties"]} - {"format", "version", "name", "note"}
+    assert {name for name in sections if f"\n| `{name}` |" not in page} == set()
