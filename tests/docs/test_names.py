@@ -220,3 +220,11 @@ def test_every_section_of_a_scenario_has_a_row():
     page = (ROOT / "docs/scenarios.md").read_text()
     sections = {*schema["properties"]} - {"format", "version", "name", "note"}
     assert {name for name in sections if f"\n| `{name}` |" not in page} == set()
+
+
+def test_every_benchmark_has_a_line():
+    """The page of the benchmarks begins a line with each of their folders."""
+    page = (ROOT / "benchmarks/README.md").read_text()
+    folders = {path.parent.name for path in (ROOT / "benchmarks").glob("*/__main__.py")}
+    assert len(folders) > 20
+    assert {name for name in folders if f"\n- `{name}/" not in page} == set()
