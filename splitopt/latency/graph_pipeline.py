@@ -11,6 +11,22 @@ that is not there since an earlier slot. So a period of the maximal load is alwa
 (P - j) - 1`` micro-batches in flight at place j. The machines keep this order of passes and start
 each as early as they can, which is never later than in the slots. Where fewer may be in flight, a
 forward pass waits for the backward pass that makes room, and the period may be longer.
+
+*A round.* Let no machine work longer than T on a micro-batch, f and b of it forward and backward.
+A round of M micro-batches ends within `most_periods` T, and some machines of that T need it all:
+
+- One machine is never idle: M T.
+- Let Q = min(P, M / 2 rounded up) be the last places, and J = P - Q the others. A place in front
+  of J makes all forward passes before its first backward one. So it makes the forward pass of m
+  from f_0 + .. + f_{j - 1} + m T, and the slots of the last Q places begin at a, the sum of f in
+  front of them. There a backward pass may follow the forward pass of its slot, so that the first
+  of these places has made that of m by ``a + (m + 2 Q - 1) T``. By then every place in front is
+  through with all its forward passes, as ``2 Q >= M``, and the backward passes go through them
+  without another wait, b each: ``J T + (M + 2 Q - 2) T``, which is ``(M + P + Q - 2) T``.
+- Where Q = P > 1, one period less is enough. Place 0 makes the forward pass of m by f_0 + m T,
+  the slots of the others begin at f_0, and their backward passes of m are made by
+  ``f_0 + (m + 2 P - 3) T``. Either place 0 is never idle, M T; or what it does after it waited for
+  the last time, for m, are M - m backward and fewer forward passes: ``(M + 2 P - 3) T``.
 """
 
 from __future__ import annotations
@@ -138,6 +154,30 @@ def _turned_round(before: tuple[tuple[int, ...], ...]) -> tuple[tuple[int, ...],
         tuple(place for place, own in enumerate(before) if other in own)
         for other in range(len(before))
     )
+
+
+def most_periods(machines: int, micro_batches: int) -> int:
+    """Return how many periods a round takes at most, see *A round* above.
+
+    The period is the load of the busiest machine. Some machines in a row with this period need
+    as many: those that work forward or backward only, by turns. So it is the least number that
+    holds whatever part of their work is forward; it never falls with more machines.
+
+    Parameters
+    ----------
+    machines
+        P, at least 1, with ``min(2 P - 1, M)`` micro-batches in flight, or more.
+    micro_batches
+        M, at least 1.
+    """
+    if machines == 1:
+        return micro_batches
+    return micro_batches + machines - 2 + min(machines - 1, (micro_batches + 1) // 2)
+
+
+def enough_in_flight(machines: int, micro_batches: int) -> int:
+    """Return how many micro-batches must be allowed in flight for the period to be reached."""
+    return min(2 * machines - 1, micro_batches)
 
 
 MOST_RUN = 500

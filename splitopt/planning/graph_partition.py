@@ -58,7 +58,7 @@ class GraphPartitionExplainer(
             machines=self._shares(problem, device, used, stations),
             idle=[name for d, name in enumerate(names) if d not in used],
             crossings=self._crossings(problem, device),
-            period_s=problem.evaluate(decision),
+            period_s=float(loads.max()),
             binding=names[int(loads.argmax())],
             in_flight=section.most_in_flight,
             round_s=seconds,
@@ -141,8 +141,13 @@ class GraphPartitionExplainer(
         """Return notes on filled counts, what the times leave out, and memory."""
         section = accelerators_of(self.scenario)
         machines = [section] if section.cpu is None else [section, section.cpu]
-        found = [
-            *fill_notes(self.profile, machines),
+        found = [*fill_notes(self.profile, machines)]
+        if self.objective == "round":
+            found.append(
+                "the objective is what a round takes at most, whatever part of the work is the "
+                "forward pass; 'round_s' is how long its replay takes"
+            )
+        found += [
             "reading the inputs of the model is in no time and in no count of bytes",
         ]
         if any(one.machine_model and one.machine_model.message_s > 0 for one in machines):

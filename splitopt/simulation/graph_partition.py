@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from splitopt.latency.graph_pipeline import PHASES, run
+from splitopt.latency.graph_pipeline import PHASES, Stations, enough_in_flight, most_periods, run
 from splitopt.problems.graph_partition import GraphPartition, GraphPartitionDecision
 from splitopt.problems.graph_partition.stations import costs_of_scenario, stations_of
 from splitopt.simulation.noise import check_noise, noise_factors
@@ -28,7 +28,7 @@ def replay(problem: GraphPartition, decision: GraphPartitionDecision, setting: S
     costs = cap = None
     names = [f"accelerator {d}" for d in range(problem.accelerators)]
     names += [f"CPU {d}" for d in range(problem.cpus)]
-    count = MICRO_BATCHES
+    count = problem.micro_batches or MICRO_BATCHES
     if section is not None and setting.scenario is not None and setting.profile is not None:
         costs = costs_of_scenario(setting.scenario, setting.profile)
         names, cap = section.names(), section.most_in_flight
@@ -41,14 +41,10 @@ def replay(problem: GraphPartition, decision: GraphPartitionDecision, setting: S
     found = run(stations, count, factors)
     timeline = _timeline(problem, used, names, found.start_s, found.end_s, setting)
     load, busiest = stations.load_s, int(stations.seconds.sum(axis=1).argmax())
-    filled = (count + 2 * stations.places - 1) * load
     return Replay(
         timeline=timeline,
         span=f"{'' if count == whole else 'the first part of '}a round, {count:,} micro-batches",
-        forecasts=(
-            Forecast("micro-batches times the maximal load", count * load),
-            Forecast("at most, filled and emptied as well", filled),
-        ),
+        forecasts=_forecasts(stations, count),
         binding=f"{names[int(used[busiest])]}, {load:.4g} s per micro-batch",
         facts=(
             ("Period of a full pipeline", f"{load:.5g} s per micro-batch, the maximal load"),
@@ -56,6 +52,17 @@ def replay(problem: GraphPartition, decision: GraphPartitionDecision, setting: S
             ("Machines in use", f"{stations.places} of {problem.devices}"),
         ),
     )
+
+
+def _forecasts(stations: Stations, count: int) -> tuple[Forecast, ...]:
+    """Return the least that a round takes, and the most where enough may be in flight."""
+    load, places = stations.load_s, stations.places
+    least = Forecast("micro-batches times the maximal load", count * load)
+    cap = stations.in_flight
+    if cap is not None and cap < enough_in_flight(places, count):
+        return (least,)
+    most = most_periods(places, count) * load
+    return least, Forecast("at most, filled and emptied as well", most)
 
 
 def _pace(end_s: FloatArray) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from splitopt.latency.graph_pipeline import enough_in_flight
 from splitopt.planning.predictions.base import Part, Prediction, RoundInterval
 
 
@@ -108,8 +109,8 @@ class GraphPartitionPrediction(Prediction):
 
     def remarks(self) -> list[str]:
         """Return whether the period is that of a round, where too few may be in flight."""
-        needed = 2 * len(self.machines) - 1
-        if self.in_flight >= min(needed, self.micro_batches):
+        needed = enough_in_flight(len(self.machines), self.micro_batches)
+        if self.in_flight >= needed:
             return []
         return [
             f"{self.in_flight} micro-batches may be in flight on a machine, and the period is sure "

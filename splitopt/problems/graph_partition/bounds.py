@@ -6,6 +6,7 @@ import math
 
 import numpy as np
 
+from splitopt.problems.base import FloatArray, IntArray
 from splitopt.problems.graph_partition.data import GraphPartitionData
 
 _ROUNDING = 1 - 1e-12
@@ -20,16 +21,21 @@ def cheap_bound(problem: GraphPartitionData) -> float:
     cost a CPU nothing, and those that no accelerator takes, count for nothing. A class runs on one
     device, an accelerator or a CPU.
     """
+    return float(load_bounds(problem, np.array(problem.accelerators), np.array(problem.cpus)))
+
+
+def load_bounds(problem: GraphPartitionData, accelerators: IntArray, cpus: IntArray) -> FloatArray:
+    """Return the same bound for at most so many accelerators and CPUs, arrays of one shape."""
     own, other = problem.accelerator_s.copy(), problem.cpu_s
     own[problem.cpu_only] = 0.0
-    width = float(problem.accelerators)
+    width = accelerators.astype(np.float64)
     if problem.cpus:
         own[other == 0] = 0.0
         shared = (own > 0) & (other > 0)
         with np.errstate(over="ignore"):
-            width += problem.cpus * float((own[shared] / other[shared]).max(initial=0.0))
-    total = math.fsum(own.tolist()) / width
-    return max(total, dearest_class(problem)) * _ROUNDING
+            width = width + cpus * float((own[shared] / other[shared]).max(initial=0.0))
+    total = math.fsum(own.tolist()) / np.where(width > 0, width, np.inf)
+    return np.asarray(np.maximum(total, dearest_class(problem)) * _ROUNDING)
 
 
 def dearest_class(problem: GraphPartitionData) -> float:

@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from splitopt.errors import InputError
+from splitopt.latency.graph_pipeline import most_periods
 from splitopt.problems.arrays import (
     boolean_table,
     index_array,
@@ -32,8 +33,13 @@ MOST_NODES = 50_000
 MOST_EDGES = 500_000
 MOST_DEVICES = 1_000
 """Accelerators, and CPUs, at most."""
+MOST_MICRO_BATCHES = 1_000_000_000
 
 _NO_CPU_TIMES = "is missing, and there are CPUs; give the time of every node on one, or no cpus"
+_NO_MICRO_BATCHES = (
+    "is missing, and the objective is a round; give how many micro-batches a round has, or take "
+    "the objective 'load'"
+)
 _NO_SIZES = (
     "is missing, and the memory of an accelerator is limited; give the memory of every node, or "
     "drop accelerator_memory_bytes"
@@ -45,7 +51,7 @@ class GraphPartitionData(Problem[GraphPartitionDecision]):
     """The fields of `GraphPartition`, which documents them, and what follows from them."""
 
     name: ClassVar[str] = "graph_partition"
-    objectives: ClassVar[tuple[str, ...]] = ("load",)
+    objectives: ClassVar[tuple[str, ...]] = ("load", "round")
     decision_class: ClassVar[type[Any]] = GraphPartitionDecision
 
     accelerator_s: FloatArray
@@ -59,6 +65,7 @@ class GraphPartitionData(Problem[GraphPartitionDecision]):
     backward: BoolArray = None  # type: ignore[assignment]
     colour_classes: IntArray = None  # type: ignore[assignment]
     cpu_only: BoolArray = None  # type: ignore[assignment]
+    micro_batches: int | None = None
     objective: str = "load"
 
     def __post_init__(self) -> None:
@@ -71,6 +78,7 @@ class GraphPartitionData(Problem[GraphPartitionDecision]):
                 " operators into layers",
             )
         size = (len(times),)
+        self._read_round()
         self._put(accelerator_s=times)
         self._put(output_s=number_table(self.output_s, "output_s", "times in s", size))
         self._read_devices()
@@ -78,8 +86,10 @@ class GraphPartitionData(Problem[GraphPartitionDecision]):
         self._put(edges=_edges(self.edges, len(times)))
         self._check_order()
         with np.errstate(over="ignore"):
-            check_total(float(2 * self.output_s.sum() + times.sum()), "the times of all nodes")
-            check_total(float(self.cpu_s.sum()), "the times of all nodes on a CPU")
+            most = float(self.periods(self.devices))
+            total = most * (2 * self.output_s.sum() + times.sum())
+            check_total(float(total), "the times of all nodes")
+            check_total(float(most * self.cpu_s.sum()), "the times of all nodes on a CPU")
             check_total(float(self.memory_bytes.sum()), "the bytes of all nodes")
 
     def _put(self, **fields: Any) -> None:
@@ -97,6 +107,19 @@ class GraphPartitionData(Problem[GraphPartitionDecision]):
             self._put(
                 accelerator_memory_bytes=number(limit, "accelerator_memory_bytes", "memory in byte")
             )
+
+    def _read_round(self) -> None:
+        """Read the micro-batches, which a round must state."""
+        if self.micro_batches is None:
+            if self.objective == "round":
+                raise InputError.at("micro_batches", _NO_MICRO_BATCHES)
+            return
+        count = whole_number(self.micro_batches, "micro_batches", 1)
+        if count > MOST_MICRO_BATCHES:
+            raise InputError.at(
+                "micro_batches", f"is {count:,}, a round has at most {MOST_MICRO_BATCHES:,}"
+            )
+        self._put(micro_batches=count)
 
     def _read_options(self, size: tuple[int]) -> None:
         for field, unit, needed, mend in (
@@ -138,6 +161,20 @@ class GraphPartitionData(Problem[GraphPartitionDecision]):
                 f"have a circle: {' -> '.join(shown)}; a layer cannot wait for itself, drop one "
                 "of these edges",
             )
+
+    @property
+    def askable(self) -> tuple[str, ...]:
+        """The objectives that its data allow: a round needs its micro-batches."""
+        return self.objectives if self.micro_batches is not None else ("load",)
+
+    def periods(self, used: int) -> int:
+        """Return what multiplies the largest load of `used` devices, at least 1, in the objective.
+
+        For ``"round"`` see `most_periods`; 1 for ``"load"``.
+        """
+        if self.objective == "load" or self.micro_batches is None:
+            return 1
+        return most_periods(used, self.micro_batches)
 
     @property
     def nodes(self) -> int:
@@ -192,6 +229,8 @@ class GraphPartitionData(Problem[GraphPartitionDecision]):
                 found[field] = value
         if (self.colour_classes >= 0).any():
             found["colour_classes"] = self.colour_classes
+        if self.micro_batches is not None:
+            found["micro_batches"] = self.micro_batches
         return found
 
 

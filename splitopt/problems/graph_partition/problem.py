@@ -12,7 +12,7 @@ import numpy as np
 from splitopt.errors import InputError
 from splitopt.problems.arrays import indices
 from splitopt.problems.base import FEASIBILITY_TOLERANCE, FloatArray
-from splitopt.problems.graph_partition.bounds import cheap_bound
+from splitopt.problems.graph_partition.bounds import cheap_bound, load_bounds
 from splitopt.problems.graph_partition.data import GraphPartitionData
 from splitopt.problems.graph_partition.decision import GraphPartitionDecision
 from splitopt.problems.graph_partition.loads import communication, memory, work
@@ -59,8 +59,12 @@ class GraphPartition(GraphPartitionData, StatedOnce[GraphPartitionDecision]):
         Shape (V,): nodes with the same number stay on one device; -1 for a node without a class.
     cpu_only
         Shape (V,): which nodes no accelerator can run; none by default.
+    micro_batches
+        M of a round; needed for the objective ``"round"``.
     objective
-        ``"load"``: seconds per sample of the busiest device.
+        ``"load"``: seconds per sample of the busiest device. ``"round"``: seconds within which a
+        round of M micro-batches is sure to be over, the pipeline filled and emptied; that is the
+        largest load times `splitopt.latency.graph_pipeline.most_periods` of the devices in use.
 
     Raises
     ------
@@ -83,19 +87,22 @@ class GraphPartition(GraphPartitionData, StatedOnce[GraphPartitionDecision]):
         profile
             With a graph, given likewise; that of the scenario's model by default.
         objective
-            ``"load"``.
+            ``"load"``, or ``"round"``.
 
         Raises
         ------
         InputError
-            The scenario has no accelerators, the profile no graph, or a layer lacks a number that
-            is needed; the message names it.
+            The scenario has no accelerators, the profile no graph, a layer lacks a number that is
+            needed, or a round is asked for that too few micro-batches in flight would prolong; the
+            message names it.
         """
-        from splitopt.problems.graph_partition.tables import tables_from_scenario
+        from splitopt.problems.graph_partition.tables import check_in_flight, tables_from_scenario
         from splitopt.problems.inputs import as_profile, as_scenario
 
         scenario = as_scenario(scenario, fleet=False)
         tables = tables_from_scenario(scenario, as_profile(profile, scenario))
+        if objective == "round":
+            check_in_flight(scenario)
         return cls(**tables, objective=objective)
 
     @classmethod
@@ -139,14 +146,16 @@ class GraphPartition(GraphPartitionData, StatedOnce[GraphPartitionDecision]):
         return work(self, device) + communication(self, device)
 
     def evaluate(self, decision: GraphPartitionDecision) -> float:
-        """Seconds per sample of the busiest device.
+        """Seconds per sample of the busiest device, or within which a round is over.
 
         Raises
         ------
         InputError
             The decision is about another number of nodes, or names a device that does not exist.
         """
-        return float(self.loads(decision).max())
+        loads = self.loads(decision)
+        used = len(np.unique(self.taken(decision).device)) if self.objective == "round" else 1
+        return self.periods(used) * float(loads.max())
 
     def violations(self, decision: GraphPartitionDecision) -> dict[str, float]:
         """Measure what a decision violates.
@@ -211,8 +220,16 @@ class GraphPartition(GraphPartitionData, StatedOnce[GraphPartitionDecision]):
         return obvious_reason(self)
 
     def bound(self) -> float:
-        """Return a lower bound from the whole work and the dearest class, see `cheap_bound`."""
-        return cheap_bound(self)
+        """Return a lower bound from the whole work and the dearest class, see `cheap_bound`.
+
+        Of a round, the least over the numbers of devices: fewer have a larger load, and fewer
+        periods.
+        """
+        if self.objective == "load":
+            return cheap_bound(self)
+        few = np.arange(1, min(self.devices, self.nodes) + 1)
+        loads = load_bounds(self, np.minimum(few, self.accelerators), np.minimum(few, self.cpus))
+        return min(self.periods(n) * load for n, load in enumerate(loads.tolist(), 1))
 
     def integer_program(
         self, unit_s: float

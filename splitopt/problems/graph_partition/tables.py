@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from splitopt.errors import InputError
+from splitopt.latency.graph_pipeline import enough_in_flight
 from splitopt.latency.layer_seconds import LayerSeconds, layer_seconds
 from splitopt.problems.base import FloatArray
 from splitopt.profiles import ModelProfile, layer_memory_bytes
@@ -54,6 +55,7 @@ def tables_from_scenario(scenario: Scenario, profile: ModelProfile) -> dict[str,
         "edges": graph.edges,
         "accelerators": section.count,
         "colour_classes": graph.colour_classes(),
+        "micro_batches": section.micro_batches,
     }
     if section.cpu is not None:
         tables |= {
@@ -66,6 +68,19 @@ def tables_from_scenario(scenario: Scenario, profile: ModelProfile) -> dict[str,
             "accelerator_memory_bytes": section.memory,
         }
     return tables
+
+
+def check_in_flight(scenario: Scenario) -> None:
+    """Refuse a round where too few micro-batches may be in flight for the period to be sure."""
+    section = accelerators_of(scenario)
+    machines = section.count + (0 if section.cpu is None else section.cpu.count)
+    needed = enough_in_flight(machines, section.micro_batches)
+    if section.most_in_flight < needed:
+        raise InputError.at(
+            "accelerators.in_flight",
+            f"is {section.in_flight}, and how long a round takes at most is known with {needed} "
+            f"for {machines} machines; leave it out, raise it, or take the objective 'load'",
+        )
 
 
 def passes(scenario: Scenario, profile: ModelProfile) -> Passes:

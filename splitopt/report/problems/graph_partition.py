@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from splitopt.latency.graph_pipeline import enough_in_flight, most_periods
 from splitopt.plans import Plan
 from splitopt.report.bars import stacked_bars
 from splitopt.report.content import Column, Content, Figure, Table
@@ -97,6 +98,10 @@ def _facts(prediction: Any, plan: Plan) -> list[tuple[str, str]]:
         ("Whole training", f"{seconds(prediction['training_s'])} s, {counted(rounds, 'round')}"),
         ("Layers", f"{len(plan.profile['layers']):,} on {len(prediction['machines'])} machines"),
     ]
+    machines = len(prediction["machines"])
+    if prediction["in_flight"] >= enough_in_flight(machines, batches):
+        most = most_periods(machines, batches)
+        facts.insert(3, ("A round at most", f"{seconds(most * period)} s, {most:,} periods"))
     if prediction["idle"]:
         facts.append(("Idle machines", ", ".join(prediction["idle"])))
     return facts

@@ -13,10 +13,10 @@ from splitopt.solvers.backends import solvers
 
 @dataclass(frozen=True)
 class _Partition(solvers.Limited[GraphPartition]):
-    """The problem."""
+    """The problem; of a round, the program would have to multiply a load by what it chooses."""
 
     problem: ClassVar[str] = "graph_partition"
-    objectives: ClassVar[frozenset[str]] = frozenset(GraphPartition.objectives)
+    objectives: ClassVar[frozenset[str]] = frozenset({"load"})
 
     def size(self, problem: GraphPartition) -> Size:
         """Count variables and rows, without building the program."""

@@ -12,8 +12,9 @@ from typing import Any, ClassVar
 import numpy as np
 
 from splitopt.documents.checks import check_whole
-from splitopt.problems.base import IntArray
+from splitopt.problems.base import FloatArray, IntArray
 from splitopt.problems.graph_partition import GraphPartition
+from splitopt.problems.graph_partition.bounds import cheap_bound
 from splitopt.results import StopReason
 from splitopt.solvers.base import Kind, Search, Solver
 from splitopt.solvers.graph_partition.chain_loops import INFINITE, bottleneck, longest_parts
@@ -34,7 +35,8 @@ class Chains(Solver[GraphPartition]):
     """The least largest load among partitions whose parts are neighbours in a topological order.
 
     For one order that is exact, by dynamic programming over the positions of the cuts. Orders are
-    depth first, breadth first, the same from the end, and random.
+    depth first, breadth first, the same from the end, and random. Of a round, the largest loads of
+    all numbers of devices are compared.
 
     Parameters
     ----------
@@ -86,6 +88,7 @@ def try_orders(
     for first in {0, problem.devices - 1}:  # an accelerator, and a CPU or another accelerator
         search.propose(groups.decision(np.full(groups.count, first, dtype=np.int64)))
     _propose_longest(problem, groups, search)
+    periods = problem.periods(1)  # of a plan, at least: no load of use is above the objective by it
     limit = math.inf if search.time_limit_s is None else share * search.time_limit_s
     table = _Table(problem, groups)
     for order in topological_orders(groups, search.rng, count):
@@ -94,7 +97,7 @@ def try_orders(
         most = search.objective if search.iterations else _FIRST * search.bound
         while True:
             most = min(most, search.objective, INFINITE)
-            if not table.fill(order, most, search):
+            if not table.fill(order, most / periods, search):
                 return search.stop()
             found = table.least < most
             if found:
@@ -117,7 +120,7 @@ def _propose_longest(problem: GraphPartition, groups: Groups, search: Search) ->
         *(groups.edges_of.starts, groups.edges_of.items),
         *(groups.members.starts, groups.cost_s, ends),
     ]
-    low, high = search.bound, math.inf
+    low, high = cheap_bound(problem), math.inf
     device = np.zeros(groups.count, dtype=np.int64)
     for _ in range(_TRIES):
         middle = 1.25 * low if math.isinf(high) else (low + high) / 2
@@ -144,6 +147,7 @@ class _Table:
         self.best, self.last = np.empty(shape), np.empty(shape, dtype=np.int64)
         self._before = np.zeros(len(groups.cost_s), dtype=np.int64)
         self._counts = np.array([accelerators, cpus], dtype=np.int64)
+        self._periods = periods_of(problem, accelerators, cpus)
         self._first_cpu = problem.accelerators
         self._arrays: list[Any] = [
             *(groups.work_s, groups.host_s, groups.memory_bytes, groups.cpu_only),
@@ -154,8 +158,14 @@ class _Table:
 
     @property
     def least(self) -> float:
-        """The least largest load of the order."""
-        return float(self.best[:, :, -1].min())
+        """The least objective of the order, or what is too much."""
+        return float(self._objectives().min())
+
+    def _objectives(self) -> FloatArray:
+        """Return the objective of every number of devices, shape (k + 1, l + 1)."""
+        loads = self.best[:, :, -1]
+        with np.errstate(over="ignore"):
+            return np.asarray(np.where(loads < INFINITE, loads * self._periods, INFINITE))
 
     def fill(self, order: IntArray, most: float, search: Search) -> bool:
         """Fill the table, in parts; False if there is no time left for it."""
@@ -172,7 +182,7 @@ class _Table:
     def devices(self, order: IntArray) -> IntArray:
         """Follow the table from the end of the order; shape (G,)."""
         end = len(order)
-        best = self.best[:, :, end]
+        best = self._objectives()
         j, c = (int(i) for i in np.unravel_index(best.argmin(), best.shape))
         device = np.empty(end, dtype=np.int64)
         while end > 0:
@@ -181,6 +191,13 @@ class _Table:
             device[order[begin:end]] = self._first_cpu + c if on_cpu else j
             end = begin
         return device
+
+
+def periods_of(problem: GraphPartition, accelerators: int, cpus: int) -> FloatArray:
+    """Return what multiplies the largest load of so many devices, shape (k + 1, l + 1)."""
+    few = [problem.periods(max(1, n)) for n in range(accelerators + cpus + 1)]
+    counts = np.add.outer(np.arange(accelerators + 1), np.arange(cpus + 1))
+    return np.array(few, dtype=np.float64)[counts]
 
 
 def topological_orders(groups: Groups, rng: np.random.Generator, count: int) -> Iterator[IntArray]:

@@ -18,14 +18,18 @@ from splitopt.solvers.base import Kind, Search, Solver
 from splitopt.solvers.graph_partition.chains import load_chains, small_problem, try_orders
 from splitopt.solvers.graph_partition.groups import Groups, groups_of
 from splitopt.solvers.graph_partition.listing import list_all, room_for
-from splitopt.solvers.graph_partition.reaching import Fleet, Tester, rounding
+from splitopt.solvers.graph_partition.reaching import (
+    FIRST_STEP,
+    JUST_BELOW,
+    Fleet,
+    Tester,
+    propose,
+    rounding,
+)
+from splitopt.solvers.graph_partition.rounds import climb_rounds
 
-_FIRST_STEP = 0.002
-"""How far above the bound the first value is tested; the next ones go twice as far each."""
 _SHARE = 0.2
 """Of the time limit: what the first plan may take of it."""
-_JUST_BELOW = 8e-10
-"""How far below a known plan a better one is looked for: within what counts as proved."""
 
 
 @dataclass(frozen=True)
@@ -76,7 +80,9 @@ class ByIdeals(Solver[GraphPartition]):
         search.details["groups"] = groups.count
         if (reason := try_orders(problem, groups, search, self.orders, _SHARE)) is not None:
             return reason
-        highest = search.objective if search.best is not None else _dearest(problem, groups)
+        highest = _dearest(problem, groups)
+        if search.best is not None:  # no plan of a larger load is better
+            highest = search.objective / problem.periods(1)
         groups = _capped(groups, 2 * highest)
         free = _free_work(problem, groups)
         most = min(self.max_ideals, room_for(groups, problem.cpus))
@@ -97,8 +103,9 @@ class ByIdeals(Solver[GraphPartition]):
         )
         stop = lambda: search.stop() is not None  # noqa: E731
         tester = Tester(groups, ideals, fleet, free, stop, self.max_pairs, self.dominance)
+        climb = _climb if problem.objective == "load" else climb_rounds
         try:
-            return _climb(problem, groups, tester, search, highest)
+            return climb(problem, groups, tester, search, highest)
         finally:
             search.iterations += tester.pairs
             search.details |= {
@@ -117,11 +124,11 @@ def _climb(
     Every test leaves room for rounding, so that a value that fails it is a bound. Without a plan,
     `highest` is what a load can be at most: if that fails, nothing fits the memory.
     """
-    slack, step, found = rounding(groups), _FIRST_STEP, False
+    slack, step, found = rounding(groups), FIRST_STEP, False
     while (reason := search.stop()) is None:
         known = search.best is not None
         top = search.objective if known else highest
-        top -= max(_JUST_BELOW * top, 4 * slack) if known else 0.0
+        top -= max(JUST_BELOW * top, 4 * slack) if known else 0.0
         value = top if found or search.bound <= 0 else min(search.bound * (1 + step), top)
         if known and value <= search.bound:  # as close as rounding allows
             return "converged"
@@ -131,7 +138,7 @@ def _climb(
                 search.message = f"stopped after {tester.pairs:,} pairs of ideals; raise max_pairs"
             return reason or "iterations"
         if answer.device is not None:
-            _propose(problem, groups, tester.fleet, answer.device, search)
+            propose(problem, groups, tester.fleet, answer.device, search)
             if search.objective > value + 2 * slack:
                 raise AssertionError("a plan of a test is not what the test says")
             found = True  # from now on just below the plan that is known
@@ -144,15 +151,6 @@ def _climb(
             search.prove(value)
             step *= 2
     return reason
-
-
-def _propose(
-    problem: GraphPartition, groups: Groups, fleet: Fleet, device: object, search: Search
-) -> None:
-    """Propose a plan of a test, whose devices are numbered among those of the fleet."""
-    found = np.asarray(device, dtype=np.int64).copy()
-    found[found >= fleet.accelerators] += problem.accelerators - fleet.accelerators
-    search.propose(groups.decision(found))
 
 
 def _memory(problem: GraphPartition, groups: Groups) -> float:

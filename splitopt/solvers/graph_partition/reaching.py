@@ -10,6 +10,8 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 
 from splitopt.problems.base import BoolArray, FloatArray, IntArray
+from splitopt.problems.graph_partition import GraphPartition
+from splitopt.solvers.base import Search
 from splitopt.solvers.graph_partition.groups import Groups
 from splitopt.solvers.graph_partition.ideal_loops import BITS
 from splitopt.solvers.graph_partition.listing import Ideals, ShortArray
@@ -23,6 +25,11 @@ _PAIRS_AT_ONCE = 2_000_000
 """Pairs of ideals between two looks at the clock."""
 _COMPARED = 2_000
 """States of a layer that others are compared with for dominance; the largest ideals."""
+
+FIRST_STEP = 0.002
+"""How far above the bound the first value is tested; the next ones go twice as far each."""
+JUST_BELOW = 8e-10
+"""How far below a known plan a better one is looked for: within what counts as proved."""
 
 Verdict = Literal["feasible", "infeasible", "stopped"]
 
@@ -212,6 +219,15 @@ class _Run:
     size: IntArray
     limits: FloatArray
     counts: IntArray
+
+
+def propose(
+    problem: GraphPartition, groups: Groups, fleet: Fleet, device: IntArray, search: Search
+) -> None:
+    """Propose a plan of a test, whose devices are numbered among those of the fleet."""
+    found = device.copy()
+    found[found >= fleet.accelerators] += problem.accelerators - fleet.accelerators
+    search.propose(groups.decision(found))
 
 
 def members_of(words: Any) -> IntArray:

@@ -140,6 +140,27 @@ def infeasible(seed: int, nodes: int, accelerators: int) -> GraphPartition:
     return replace(problem, memory_bytes=sizes, accelerator_memory_bytes=limit)
 
 
+def rounds(seed: int, nodes: int, accelerators: int, cpus: int = 1) -> GraphPartition:
+    """Draw rounds of a few micro-batches, and a long layer that makes many devices no use."""
+    problem = branches(seed, nodes, accelerators, cpus)
+    rng = np.random.default_rng([seed, 7])
+    work = problem.accelerator_s.copy()
+    work[int(rng.integers(0, nodes))] = float(rounded(work.sum() * rng.uniform(0.2, 0.6)))
+    sizes = rounded(rng.uniform(0.5, 1.5, nodes))
+    return replace(
+        problem,
+        accelerator_s=work,
+        memory_bytes=sizes,
+        accelerator_memory_bytes=float(rounded(max(0.7 * sizes.sum(), 2 * sizes.max()))),
+        micro_batches=int(rng.integers(2, 9)),
+    )
+
+
+def rounds_infeasible(seed: int, nodes: int, accelerators: int) -> GraphPartition:
+    """Draw the same graphs as `infeasible`, with micro-batches of a round."""
+    return replace(infeasible(seed, nodes, accelerators), micro_batches=4)
+
+
 def _instance(
     rng: np.random.Generator, edges: Edges, nodes: int, accelerators: int, cpus: int
 ) -> GraphPartition:
@@ -190,6 +211,23 @@ def _with_backward(
     )
 
 
+LOADS = (
+    "branches",
+    "residual",
+    "layered",
+    "towers",
+    "training",
+    "orphans",
+    "whole",
+    "memory",
+    "together",
+    "host_only",
+    "accelerators_only",
+    "infeasible",
+)
+"""Families that say nothing of a round."""
+
+
 def _size(problem: GraphPartition) -> Mapping[str, int]:
     return {"nodes": problem.nodes, "devices": problem.devices}
 
@@ -212,7 +250,9 @@ BENCHMARK = Benchmark(
         together,
         host_only,
         accelerators_only,
+        rounds,
         infeasible,
+        rounds_infeasible,
     ),
     size=_size,
     quick=(_of("branches", 20, 4), _of("training", 14, 3), _of("memory", 16, 3)),
@@ -221,7 +261,7 @@ BENCHMARK = Benchmark(
         for nodes in (25, 50, 100, 200)
         for family in ("branches", "residual", "towers", "accelerators_only")
     ),
-    tiny=_of("memory", 4, 2, cpus=1),
+    tiny=_of("rounds", 4, 2),
     conformance=(
         _of("branches", 6, 3),
         _of("residual", 7, 2),
@@ -236,8 +276,11 @@ BENCHMARK = Benchmark(
         _of("host_only", 7, 2),
         _of("layered", 6, 2, cpus=2),
         _of("accelerators_only", 8, 3),
+        _of("rounds", 6, 3),
+        _of("rounds", 6, 2, cpus=2),
     ),
-    infeasible=_of("infeasible", 8, 3),
+    infeasible=_of("rounds_infeasible", 8, 3),
     reference="enumerate",
     provers=("ideals", "enumerate"),
+    family_objectives=dict.fromkeys(LOADS, ("load",)),
 )

@@ -46,6 +46,9 @@ def entries(families: Families) -> Iterator[LibraryEntry]:
     yield drawn(_recipe("residual", 1000, 8), "large", as_file=False)
     yield drawn(_recipe("towers", 200, 6), "stress")
     yield drawn(_recipe("infeasible", 8, 3), "small")
+    yield drawn(_recipe("rounds", 8, 3), "small")
+    yield drawn(_recipe("rounds", 30, 4), "small")
+    yield drawn(_recipe("rounds", 100, 6), "medium")
 
 
 def _recipe(family: str, nodes: int, accelerators: int) -> Recipe:
