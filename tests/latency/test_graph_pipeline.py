@@ -2,10 +2,20 @@
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 import pytest
 
-from splitopt.latency.graph_pipeline import PHASES, Stations, orders, round_seconds, run
+from splitopt.latency.graph_pipeline import (
+    PHASES,
+    Stations,
+    enough_in_flight,
+    most_periods,
+    orders,
+    round_seconds,
+    run,
+)
 
 
 def drawn(seed, in_flight=None):
@@ -41,13 +51,28 @@ def test_rules_of_the_pipeline_hold(in_flight):
 
 
 def test_the_period_is_the_maximal_load():
-    """A round lies between its lower bound and that of the slots, whatever the machines."""
+    """A round lies between its two bounds, with just enough in flight too, on any machines."""
     for seed in range(60):
         stations = drawn(seed)
-        for batches in (1, 7, 40):
-            seconds, load = run(stations, batches).makespan_s, stations.load_s
+        for batches in (1, 2, 4, 7, 40):
+            capped = stations._replace(in_flight=enough_in_flight(stations.places, batches))
+            seconds, load = run(capped, batches).makespan_s, stations.load_s
+            assert seconds == run(stations, batches).makespan_s
             assert batches * load <= seconds + 1e-9
-            assert seconds <= (batches + 2 * stations.places - 1) * load + 1e-9
+            assert seconds <= most_periods(stations.places, batches) * load + 1e-9
+
+
+@pytest.mark.parametrize("places", range(1, 5))
+def test_some_machines_in_a_row_need_all_the_periods_of_a_round(places):
+    """Of those that work forward or backward only, the longest round has exactly the bound."""
+    before = tuple((j - 1,) if j else () for j in range(places))
+    for batches in (1, 2, 3, 5, 6):
+        longest = 0.0
+        for forward in itertools.product((0.0, 1.0), repeat=places):
+            seconds = np.zeros((places, len(PHASES)))
+            seconds[:, 1], seconds[:, 4] = forward, 1 - np.array(forward)
+            longest = max(longest, run(Stations(seconds, before), batches).makespan_s)
+        assert longest == most_periods(places, batches)
 
 
 def test_one_in_flight_takes_the_way_there_and_back():

@@ -10,7 +10,7 @@ import pytest
 import splitopt
 from splitopt import GraphPartition, InputError, solve
 from splitopt.bench.instances.benchmark import Recipe, find_benchmark
-from splitopt.latency.graph_pipeline import PHASES
+from splitopt.latency.graph_pipeline import PHASES, most_periods
 from splitopt.simulation import simulate_decision
 
 WORKLOADS = Path(splitopt.__file__).parent / "bench/instances/workloads/dnn_partitioning"
@@ -29,7 +29,7 @@ def held(problem, decision, replay):
     period, used = loads.max(), len(np.unique(decision.device))
     batches = int(timeline.batch.max()) + 1
     assert batches * period <= replay.simulated_s * (1 + 1e-9)
-    assert replay.simulated_s <= (batches + 2 * used - 1) * period * (1 + 1e-9)
+    assert replay.simulated_s <= most_periods(used, batches) * period * (1 + 1e-9)
     assert timeline.overloads() == {}
     busy = {usage.resource.name: usage.busy_s for usage in timeline.usage}
     for device, load in enumerate(loads):
@@ -47,6 +47,18 @@ def test_the_period_of_any_family_is_reached(family):
     )
     decision = solve(problem, "enumerate").decision
     held(problem, decision, simulate_decision(problem, decision))
+
+
+def test_a_round_of_a_problem_has_its_micro_batches_and_ends_within_its_objective():
+    """As many as it states, and the second of the forecasts is what it was planned for."""
+    chain = GraphPartition(
+        [1, 2, 3], [0.5, 0.5, 0], [[0, 1], [1, 2]], 2, micro_batches=5, objective="round"
+    )
+    decision = solve(chain).decision
+    replay = simulate_decision(chain, decision)
+    held(chain, decision, replay)
+    assert "5 micro-batches" in replay.span
+    assert replay.forecasts[1].seconds == pytest.approx(chain.evaluate(decision))
 
 
 @pytest.mark.slow

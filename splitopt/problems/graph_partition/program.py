@@ -14,6 +14,17 @@ accelerator at place s, host[c, s] where it runs on a CPU there.
                 sum_c p_c on[c, s] + sum_h c_h crossed[h, s] <= max_load           load_at[s]
                 sum_c q_c host[c, s] <= max_load                                   host_load_at[s]
 
+Of a round, used[s] is 1 if anything runs at place s, and number[n] if n places are counted, whose
+periods multiply the largest load; part[n] is that load for the n that is chosen and 0 for others.
+
+    minimise    sum_n periods(n) part[n]
+    subject to  on[c, s] + host[c, s] <= used[s]                                  in_use[c, s]
+                used[s + 1] <= used[s]                                            front[s]
+                sum_s used[s] <= sum_n n number[n],  sum_n number[n] = 1           counted, chosen
+                max_load <= sum_n part[n],  part[n] <= B number[n]                 parts, part_of[n]
+
+B is all work and all costs on one device, which no largest load is above. Places without anything
+may stand at the end, since others keep their order.
 h is a node's class with those that its output feeds. Members are compared in a ring, which is
 enough: where some run at s and others do not, some neighbours in the ring differ.
 """
@@ -32,13 +43,13 @@ from splitopt.problems.size import Size
 
 
 def partition_program(problem: GraphPartitionData, unit_s: float) -> LinearProgram:
-    """State the program with times in units of `unit_s`."""
+    """State the program with the objective in units of `unit_s`, and loads by the fewest periods."""
+    unit_s /= problem.periods(1)
     program = LinearProgram("graph_partition")
     classes = problem.classes
     count, places = int(classes.max()) + 1, range(problem.devices)
     only = np.bincount(classes, problem.cpu_only) > 0
     load = program.add_real(("max_load",), 0.0)
-    program.objective[load] = 1.0
     for c in range(count):
         for s in places:
             if not only[c]:
@@ -61,7 +72,38 @@ def partition_program(problem: GraphPartitionData, unit_s: float) -> LinearProgr
     if problem.cpus:
         _add_kinds(program, problem, count, only.tolist())
     _add_loads(program, problem, unit_s, known)
+    if problem.objective == "load":
+        program.objective[load] = 1.0
+    else:
+        for c, s in itertools.product(range(count), places):
+            program.at_most("in_use", (c, s), {**at(c, s), ("used", s): -1.0}, 0.0)
+        _add_periods(program, problem, count, unit_s)
     return program
+
+
+def _add_periods(
+    program: LinearProgram, problem: GraphPartitionData, count: int, unit_s: float
+) -> None:
+    """Add the number of places in use, and the periods that it gives a round."""
+    places = range(problem.devices)
+    numbers = range(1, min(count, problem.devices) + 1)
+    costs = math.fsum(cost for _, cost in hyperedges(problem))
+    most = max(math.fsum(problem.accelerator_s.tolist()) + costs, math.fsum(problem.cpu_s.tolist()))
+    program.binary += [("used", s) for s in places]
+    program.binary += [("number", n) for n in numbers]
+    for s in places[1:]:
+        program.at_most("front", (s - 1,), {("used", s): 1.0, ("used", s - 1): -1.0}, 0.0)
+    spread: dict[Variable, float] = {("max_load",): 1.0}
+    for n in numbers:
+        part = program.add_real(("part", n), 0.0)
+        program.objective[part] = problem.periods(n) / problem.periods(1)
+        program.at_most("part_of", (n,), {part: 1.0, ("number", n): -most / unit_s}, 0.0)
+        spread[part] = -1.0
+    program.at_most("parts", (), spread, 0.0)
+    program.equal("chosen", (), {("number", n): 1.0 for n in numbers}, 1.0)
+    counted: dict[Variable, float] = {("used", s): 1.0 for s in places}
+    counted |= {("number", n): -float(n) for n in numbers}
+    program.at_most("counted", (), counted, 0.0)
 
 
 def _add_kinds(
@@ -145,6 +187,10 @@ def program_size(problem: GraphPartitionData) -> Size:
     rows = count + places * (len(class_arcs(problem)) + 2 + kinds)
     rows += places * sum(len(members) for members, _ in edges)
     rows += 2 * count * places if problem.cpus else 0
+    if problem.objective == "round":
+        numbers = min(count, places)
+        variables += places + 2 * numbers
+        rows += count * places + places - 1 + numbers + 3
     return Size(variables, rows)
 
 
@@ -156,7 +202,7 @@ def read_devices(problem: GraphPartitionData, values: Values) -> GraphPartitionD
         if value > 0.5:
             if variable[0] == "cpu":
                 cpu[variable[1]] = True
-            else:
+            elif variable[0] in ("on", "host"):
                 place[variable[1]] = variable[2]
     device = np.empty(problem.devices, dtype=np.int64)
     device[~cpu] = np.arange((~cpu).sum())

@@ -13,10 +13,10 @@ from splitopt.solvers.backends import solvers
 
 @dataclass(frozen=True)
 class _Partition(solvers.Limited[GraphPartition]):
-    """The problem; of a round, the program would have to multiply a load by what it chooses."""
+    """The problem."""
 
     problem: ClassVar[str] = "graph_partition"
-    objectives: ClassVar[frozenset[str]] = frozenset({"load"})
+    objectives: ClassVar[frozenset[str]] = frozenset(GraphPartition.objectives)
 
     def size(self, problem: GraphPartition) -> Size:
         """Count variables and rows, without building the program."""
@@ -24,7 +24,8 @@ class _Partition(solvers.Limited[GraphPartition]):
 
     def stated(self, problem: GraphPartition) -> tuple[GraphPartition, float]:
         """Return the problem, and a unit of time that brings the objective near one."""
-        return problem, problem.bound() or float(problem.accelerator_s.max()) or 1.0
+        most = float(problem.accelerator_s.max()) * problem.periods(1)
+        return problem, problem.bound() or most or 1.0
 
     def why_none(self, problem: GraphPartition, said: str) -> str:  # noqa: ARG002
         """Return what may help: only memory can be short."""

@@ -21,11 +21,13 @@ def test_families_have_what_they_are_named_for(family):
     for seed in range(3):
         problem = BENCHMARK.families[family](seed=seed, nodes=12, accelerators=3)
         assert problem.nodes == (24 if family in ("training", "orphans") else 12)
-        assert (problem.infeasibility() is not None) == (family == "infeasible")
+        assert (problem.infeasibility() is not None) == family.endswith("infeasible")
+        assert (problem.micro_batches is not None) == family.startswith("rounds")
+        assert problem.askable == BENCHMARK.objectives_of(family)
         assert problem.backward.any() == (family in ("training", "orphans"))
         assert problem.cpu_only.any() == (family == "host_only")
         limited = problem.accelerator_memory_bytes is not None
-        assert limited == (family in ("memory", "infeasible"))
+        assert limited == (family in ("memory", "infeasible") or family.startswith("rounds"))
         ends = np.setdiff1d(np.arange(problem.nodes), problem.edges[:, 0])
         assert ends.size >= 1
         assert problem.edges.size
@@ -56,10 +58,17 @@ def test_published_workloads_are_stored_as_they_are():
     assert known.value == pytest.approx(41.7458, abs=1e-4)  # as published
 
 
-@pytest.mark.parametrize("name", ["memory-nodes30-accelerators4-seed0", "gnmt-inference-cpus0"])
-def test_stored_instances_have_the_best_known_value(name):
+@pytest.mark.parametrize(
+    ("name", "objective"),
+    [
+        ("memory-nodes30-accelerators4-seed0", "load"),
+        ("gnmt-inference-cpus0", "load"),
+        ("rounds-nodes30-accelerators4-seed0", "round"),
+    ],
+)
+def test_stored_instances_have_the_best_known_value(name, objective):
     library = Library.read(FOLDER)
     (instance,) = [item for item in library.instances if item.name == name]
-    known = read_best_known(FOLDER / "best_known.csv")["graph_partition", "load", name]
+    known = read_best_known(FOLDER / "best_known.csv")["graph_partition", objective, name]
     assert known.status == "proved"
-    assert solve(instance.load("load")).objective == pytest.approx(known.value, rel=1e-9)
+    assert solve(instance.load(objective)).objective == pytest.approx(known.value, rel=1e-9)
