@@ -9,8 +9,10 @@ import numpy as np
 import pytest
 import yaml
 
+from splitopt import GraphPartition
 from splitopt.cli.entry import run
 from tests.accelerated import scenario
+from tests.planning.test_graph_partition import drawn
 
 ROOT = Path(__file__).parents[2]
 EXAMPLE = str(ROOT / "examples" / "graph-inception.yaml")
@@ -161,3 +163,22 @@ def test_other_boundaries_are_refused(kind, capsys):
     """Accelerators run a graph."""
     assert run(["plan", EXAMPLE, "--boundaries", kind]) == 2
     assert "accelerators run a graph of layers" in capsys.readouterr().err
+
+
+def test_the_least_round_is_asked_for_by_name(tmp_path, capsys):
+    """Of a scenario and of an instance file; a file without micro-batches is refused."""
+    drawn(2, 5).save(tmp_path / "p.json")
+    given, instance = tmp_path / "s.yaml", tmp_path / "instance.json"
+    given.write_text(yaml.safe_dump(scenario("p.json")))
+    assert run(["plan", str(given), "--objective", "round"]) == 0
+    shown = " ".join(capsys.readouterr().out.split())
+    assert "objective round" in shown
+    assert "A round at most" in shown
+    assert "Optimal by proof" in shown
+    problem = GraphPartition([2, 1, 1], [0.5, 0.5, 0], [[0, 1], [1, 2]], 2, micro_batches=4)
+    problem.save(instance)
+    assert run(["solve", str(instance), "--objective", "round"]) == 0
+    assert "graph_partition (round), solver ideals" in capsys.readouterr().out
+    GraphPartition([2, 1], [0, 0], [[0, 1]], 2).save(instance)
+    assert run(["solve", str(instance), "--objective", "round"]) == 2
+    assert "micro_batches: is missing, and the objective is a round" in capsys.readouterr().err
