@@ -229,7 +229,7 @@ class GraphPartition(GraphPartitionData, StatedOnce[GraphPartitionDecision]):
             return cheap_bound(self)
         few = np.arange(1, min(self.devices, self.nodes) + 1)
         loads = load_bounds(self, np.minimum(few, self.accelerators), np.minimum(few, self.cpus))
-        return min(self.periods(n) * load for n, load in enumerate(loads.tolist(), 1))
+        return float(min(self.periods(n) * load for n, load in enumerate(loads.tolist(), 1)))
 
     def integer_program(
         self, unit_s: float

@@ -43,7 +43,7 @@ from splitopt.problems.size import Size
 
 
 def partition_program(problem: GraphPartitionData, unit_s: float) -> LinearProgram:
-    """State the program with the objective in units of `unit_s`, and loads by the fewest periods."""
+    """State the program with the objective in units of `unit_s`; of a round, loads in less."""
     unit_s /= problem.periods(1)
     program = LinearProgram("graph_partition")
     classes = problem.classes
