@@ -105,3 +105,26 @@ def test_a_node_cut_in_two_that_stay_together_is_one_node():
         colour_classes=colours,
     )
     assert best(apart) == pytest.approx(best(problem), rel=1e-9)
+
+
+@pytest.mark.parametrize("family", ["layered", "memory", "rounds"])
+def test_a_round_is_no_shorter_with_more_micro_batches_and_no_longer_with_more_devices(family):
+    """Nor shorter than the micro-batches times the least load, nor longer than its most periods."""
+    drawn_one, before = drawn(family, 5), 0.0
+    load = best(drawn_one)
+    for batches in (1, 2, 5, 16, 64):
+        problem = replace(drawn_one, micro_batches=batches, objective="round")
+        found = best(problem)
+        assert found > before
+        assert found >= batches * load * (1 - 1e-9)
+        assert best(replace(problem, accelerators=4)) <= found * (1 + 1e-9)
+        before = found
+    assert found <= (64 + 2 * drawn_one.devices - 3) * load * (1 + 1e-9)
+
+
+@pytest.mark.parametrize("family", ["layered", "rounds"])
+def test_other_units_scale_the_round(family):
+    problem = replace(drawn(family, 6), micro_batches=7, objective="round")
+    names = ("accelerator_s", "output_s", "cpu_s")
+    scaled = {name: 1e-6 * getattr(problem, name) for name in names}
+    assert best(replace(problem, **scaled)) == pytest.approx(1e-6 * best(problem), rel=1e-9)

@@ -43,8 +43,8 @@ from splitopt.problems.size import Size
 
 
 def partition_program(problem: GraphPartitionData, unit_s: float) -> LinearProgram:
-    """State the program with the objective in units of `unit_s`; of a round, loads in less."""
-    unit_s /= problem.periods(1)
+    """State the program with the objective in units of `unit_s`."""
+    unit_s /= problem.periods(1)  # of the loads, so that they are near one in a round as well
     program = LinearProgram("graph_partition")
     classes = problem.classes
     count, places = int(classes.max()) + 1, range(problem.devices)

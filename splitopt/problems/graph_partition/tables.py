@@ -71,7 +71,7 @@ def tables_from_scenario(scenario: Scenario, profile: ModelProfile) -> dict[str,
 
 
 def check_in_flight(scenario: Scenario) -> None:
-    """Refuse a round where too few micro-batches may be in flight for the period to be sure."""
+    """Reject a round where too few micro-batches may be in flight for the period to be sure."""
     section = accelerators_of(scenario)
     machines = section.count + (0 if section.cpu is None else section.cpu.count)
     needed = enough_in_flight(machines, section.micro_batches)
