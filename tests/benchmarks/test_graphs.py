@@ -98,3 +98,17 @@ def test_committed_tables_meet_the_published_values():
             published = float(row["published"])
             assert float(row["optimum"]) == pytest.approx(published, rel=2e-5)
     assert sum(row["found again"] == "yes" for row in rows) >= 4
+
+
+def test_committed_rounds_are_those_that_are_computed(graphs):
+    """No guarantee is worse than that of the least load, and no replay is above its own."""
+    bound, replay, share, _ = graphs._round_row("branches", 0, 2)
+    assert bound <= 1 + 1e-9
+    assert share <= 1 + 1e-9
+    with (ROOT / "benchmarks/graphs/results/rounds.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert [row["graphs"] for row in rows[:1]] == ["`branches`, M = 2"]
+    assert len(rows) == 3 * len(graphs.ROUND_FAMILIES)
+    assert all(float(row["objective, mean"]) <= 1 for row in rows)
+    assert float(rows[0]["least"]) <= replay + 5e-4
+    assert replay <= float(rows[0]["most"]) + 5e-4
