@@ -123,6 +123,7 @@ LEFT_OUT: dict[str, str] = {
     "export.program_files.program_files": _OWN,
     "export.graph_parts.export_graph": _OWN,
     "export.graph_parts._parts": _OWN,
+    "export.replicated_parts.files": _OWN,
     "export.rounds.round_files": _OWN,
     "export.openvino_parts._written": "what OpenVINO has just written",
     "export.folder._manifest": "of an earlier export; if it is damaged, nothing is removed",
@@ -144,6 +145,8 @@ LEFT_OUT: dict[str, str] = {
     "consensus.launch.run_parties": _CHILD,
     "training.wire.job.load_files": _CHILD,
     "training.wire.processes.Processes.last_words": _CHILD,
+    "training.wire.fork_server.Request.decode": _CHILD,
+    "training.wire.fork_server._take_streams": _CHILD,
     "training.wire.pipeline.answers.wrong_state": _MESSAGE,
     "training.wire.star.several.links.ServerLink.over": _MESSAGE,
     "training.wire.pipeline.coordinator.Pipeline._finish": _MESSAGE,
@@ -180,6 +183,7 @@ LEFT_OUT: dict[str, str] = {
     "export.written.loader.read_weights": _ALONE,
     "export.written.train_pipeline.main": _ALONE,
     "export.written.train_graph.manifest": _ALONE,
+    "export.written.train_replicas.main": _ALONE,
     "export.written.flower_socket.Line.receive": _ALONE,
 }
 """Function -> why nothing is spoiled for it."""

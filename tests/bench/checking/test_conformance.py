@@ -124,3 +124,33 @@ def test_a_seeded_search_conforms(bad_solvers: Path) -> None:
     assert {item.status for item in found} == {"passed", "skipped"}
     skipped = {item.name for item in found if item.status == "skipped"}
     assert skipped == {"exact solver reaches the optimum", "takes the instance"}
+
+
+LATE = """
+from dataclasses import dataclass
+from typing import ClassVar
+from splitopt.solvers.base import Kind, Solver
+
+@dataclass(frozen=True)
+class Late(Solver):
+    name: ClassVar[str] = "late"
+    problem: ClassVar[str] = "cut_and_resources"
+    objectives: ClassVar[frozenset] = frozenset({"sum"})
+    kind: ClassVar[Kind] = "heuristic"
+
+    def run(self, problem, search):
+        return "time"
+"""
+
+
+def test_no_answer_in_time_is_skipped_by_name(tmp_path: Path) -> None:
+    """A host may be so busy; what is wrong whatever the time is found by the other checks."""
+    file = tmp_path / "late.py"
+    file.write_text(LATE)
+    found = check_solver(Entrant("cut_and_resources", "late", file=str(file)), time_limit_s=0.5)
+    names = ("finds a feasible decision", "says that an instance has no answer")
+    kept = [(item.status, item.message) for item in found if item.name == names[0]]
+    assert set(kept) == {("skipped", "ran into the time limit of 0.5 s")}
+    assert len(kept) > 10
+    assert [item.status for item in found if item.name == names[1]]
+    assert "failed" not in {item.status for item in found}
