@@ -72,12 +72,14 @@ def test_from_a_model_to_its_training(tmp_path, capsys):
     assert run(["plan", str(tmp_path / "s.yaml"), "-o", plan]) == 0
     assert run(["export", plan, "--to", "csv", "-o", str(tmp_path / "tables")]) == 0
     assert "stages.csv" in {path.name for path in (tmp_path / "tables").iterdir()}
+    parts = tmp_path / "parts"
+    assert run(["export", plan, "--to", "torch", "--model", model, "-o", str(parts)]) == 0
+    assert {"parts.py", "replicas.json", "train_replicas.py"} <= {p.name for p in parts.iterdir()}
     assert run(["diff", plan, plan]) == 0
     capsys.readouterr()
     for refused in (
         ["validate", plan, "--model", model, "--data", "digits"],
         ["export", plan, "--to", "compose", "-o", str(tmp_path / "services")],
-        ["export", plan, "--to", "torch", "--model", model, "-o", str(tmp_path / "parts")],
         ["export", plan, "--to", "torch-pipelining", "--model", model, "-o", str(tmp_path / "t")],
     ):
         assert run(refused) == 2
