@@ -64,7 +64,6 @@ CASES = [
 ]
 
 
-@pytest.mark.every_case
 @pytest.mark.slow
 @pytest.mark.parametrize("case", CASES, ids=lambda case: "-".join(case[:3]))
 def test_nothing_compiles_while_the_clock_runs(case, tmp_path):
