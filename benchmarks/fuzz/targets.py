@@ -132,6 +132,8 @@ WORKLOAD = Target(
 PLAN_FILES = tuple(f"{name}.json" for name in PLANS)
 TRAINED = tuple(f for f in PLAN_FILES if f not in ("generators.json", "branches.json"))
 """Those whose parts clients train; a plan of generators comes before, one of a graph has none."""
+SERVED = tuple(f for f in TRAINED if f != "target.json")
+"""Those that run over connections; the other one keeps device parts for several rounds."""
 PLAN_TARGETS = (
     Target(
         "plan (report)", PLAN_FILES,
@@ -147,9 +149,12 @@ PLAN_TARGETS = (
     Target(
         "plan (export)", TRAINED,
         (("export", FILE, "--to", "torch", *_MODEL, "-o", f"{OUT}parts"),
-         ("export", FILE, "--to", "compose", "-o", f"{OUT}services"),
          ("export", FILE, "--to", "csv", "-o", f"{OUT}tables")),
         seal="plan", weight=5,
+    ),
+    Target(
+        "plan (services)", SERVED, (("export", FILE, "--to", "compose", "-o", f"{OUT}services"),),
+        seal="plan", weight=3,
     ),
     Target(
         "plan (train)", TRAINED,
