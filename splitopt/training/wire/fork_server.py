@@ -21,6 +21,7 @@ import select
 import signal
 import socket
 import sys
+import warnings
 from dataclasses import dataclass
 from typing import Any
 
@@ -89,7 +90,7 @@ def _serve(asker: socket.socket, parent: int) -> Request | None:
         request = Request.decode(message)
         _load(request)
         report, errors = files
-        if (pid := os.fork()) == 0:
+        if (pid := _fork()) == 0:
             signal.set_wakeup_fd(-1)
             signal.signal(signal.SIGCHLD, signal.SIG_DFL)
             asker.close()
@@ -101,6 +102,16 @@ def _serve(asker: socket.socket, parent: int) -> Request | None:
         reports[pid] = report
         _send(report, pid)
     return None
+
+
+def _fork() -> int:
+    """Fork; nothing runs here beside the main thread but what handles forks itself.
+
+    Python 3.12 warns of every other thread, such as that of the allocator which pyarrow brings.
+    """
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)
+        return os.fork()
 
 
 def _report_ended(reports: dict[int, int]) -> None:
