@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
@@ -91,6 +92,16 @@ _MILLI = re.compile(
 )
 _OPERATIONS = re.compile(r"[kMGTP]?OPS?(/s)?$", re.IGNORECASE)
 _SEPARATED = re.compile(r"[-+]?\d[\d.]*[,_' ]\d")
+
+
+MOST_NAMES = 5
+"""Of a list in a sentence."""
+
+
+def some_names(names: Sequence[str]) -> str:
+    """Return the first names of a list, and how many more there are."""
+    more = f" and {len(names) - MOST_NAMES} more" if len(names) > MOST_NAMES else ""
+    return ", ".join(names[:MOST_NAMES]) + more
 
 
 def counted(count: int, thing: str, things: str | None = None) -> str:

@@ -13,8 +13,7 @@ from splitopt.problems.cut_and_resources.problem import RobustCutAndResources
 from splitopt.problems.cut_and_resources.quorum import waited_for
 from splitopt.simulation.replay import Insured, Replay, simulate_decision
 from splitopt.simulation.slow_devices import WORST
-
-MOST_NAMES = 5
+from splitopt.units import some_names
 
 
 def insured(opened: OpenedPlan, *, noise: float = 0.0, seed: int = 0) -> Insured | None:
@@ -35,7 +34,7 @@ def insured(opened: OpenedPlan, *, noise: float = 0.0, seed: int = 0) -> Insured
     if not isinstance(problem, RobustCutAndResources) or not problem.slowness.devices:
         return None
     assert isinstance(decision, CutAndResourcesDecision)
-    replays = [_replayed(opened, slow, noise, seed) for slow in (None, WORST)]
+    replays = [replayed(opened, slow, noise, seed) for slow in (None, WORST)]
     worst, names = problem.worst_case(decision), opened.scenario.fleet()
     nominal_s, worst_s = (objective_of(found, opened) for found in replays)
     return Insured(
@@ -68,7 +67,7 @@ def objective_of(found: Replay, opened: OpenedPlan) -> float:
 def insured_facts(found: Insured) -> tuple[tuple[str, str], ...]:
     """Return what a plan insures against in words, label and text."""
     what = " of all rounds together" if found.objective == "sum" else ""
-    who = some_of(found.slow) if found.slow else "nobody whom it would cost anything"
+    who = some_names(found.slow) if found.slow else "nobody whom it would cost anything"
     return (
         ("If none is slow", f"{found.nominal_s:,.6g} s{what}"),
         (
@@ -79,13 +78,10 @@ def insured_facts(found: Insured) -> tuple[tuple[str, str], ...]:
     )
 
 
-def some_of(names: Sequence[str]) -> str:
-    """Return some names, and how many more there are."""
-    more = f" and {len(names) - MOST_NAMES} more" if len(names) > MOST_NAMES else ""
-    return ", ".join(names[:MOST_NAMES]) + more
-
-
-def _replayed(opened: OpenedPlan, slow: str | None, noise: float, seed: int) -> Replay:
+def replayed(
+    opened: OpenedPlan, slow: Sequence[str] | str | None, noise: float, seed: int
+) -> Replay:
+    """Replay a plan with a decision, with those slow that are named."""
     assert opened.problem is not None
     assert opened.decision is not None
     return simulate_decision(

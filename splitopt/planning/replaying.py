@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from splitopt.errors import InfeasibleError
-from splitopt.planning.insured import insured, insured_facts
+from splitopt.planning.insured import insured, insured_facts, replayed
 from splitopt.planning.planner import open_plan
 from splitopt.plans import PlanLike, as_plan
-from splitopt.simulation.replay import Replay, simulate_decision
+from splitopt.simulation.replay import Replay
 
 
 def simulate(
@@ -54,15 +54,7 @@ def simulate(
     if opened.problem is None or opened.decision is None:
         reason = plan.result.get("message") or "no feasible decision was found"
         raise InfeasibleError(f"{source}: there is nothing to simulate: {reason}")
-    found = simulate_decision(
-        opened.problem,
-        opened.decision,
-        scenario=opened.scenario,
-        profile=opened.profile,
-        noise=noise,
-        seed=seed,
-        slow=slow,
-    )
+    found = replayed(opened, slow, noise, seed)
     covered = insured(opened, noise=noise, seed=seed)
     if covered is None:
         return found

@@ -10,9 +10,8 @@ from splitopt.planning.control.estimating import OF_DEVICE, SERVER
 from splitopt.report.content import Column, Table
 from splitopt.report.numbers import percent
 from splitopt.training.history import History, RoundRow
-from splitopt.units import counted
+from splitopt.units import counted, some_names
 
-MOST_NAMES = 5
 MOST_DEVICES = 24
 """Devices with a row each; of more there are those whose rates are the farthest from planned."""
 
@@ -40,8 +39,7 @@ def _quorum(history: History) -> list[tuple[str, str]]:
     left = history.origin.get("not_waited_for")
     if not isinstance(left, list) or not left:
         return []
-    more = f" and {len(left) - MOST_NAMES} more" if len(left) > MOST_NAMES else ""
-    return [("Not waited for, and nothing learnt of", ", ".join(left[:MOST_NAMES]) + more)]
+    return [("Not waited for, and nothing learnt of", some_names(left))]
 
 
 def _worst(history: History) -> list[tuple[str, str]]:
@@ -57,8 +55,7 @@ def _worst(history: History) -> list[tuple[str, str]]:
         return []
     many, worst_s, nominal_s = map(float, numbers)
     words = f"{worst_s:,.5g} s in place of {nominal_s:,.5g} s"
-    more = f" and {len(names) - MOST_NAMES} more" if len(names) > MOST_NAMES else ""
-    who = f"; then slow: {', '.join(names[:MOST_NAMES])}{more}" if names else ""
+    who = f"; then slow: {some_names(names)}" if names else ""
     return [(f"A round of the worst case, {many:g} slow", words + who)]
 
 

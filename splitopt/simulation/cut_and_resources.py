@@ -35,6 +35,7 @@ from splitopt.simulation.replay import Forecast, Replay, Setting
 from splitopt.simulation.slow_devices import slow_parts, slowed
 from splitopt.simulation.tracks import Row, drawn, make_timeline, side_by_side
 from splitopt.timeline import Resource
+from splitopt.units import some_names
 
 PHASES = (
     "model download",
@@ -145,7 +146,9 @@ def _slow_round(problem: Any, decision: Any, setting: Setting, awaited: Any) -> 
         found = _quorum_round(slower, decision, plain, awaited)
     who = [names[n] if part[n] == 1 else f"{names[n]} in part" for n in np.flatnonzero(part)]
     line = replace(found.timeline, origin={**found.timeline.origin, "slow": who})
-    return replace(found, timeline=line, facts=(*found.facts, ("Slow", _some_of(who) or "nobody")))
+    return replace(
+        found, timeline=line, facts=(*found.facts, ("Slow", some_names(who) or "nobody"))
+    )
 
 
 def _quorum_round(
@@ -181,9 +184,9 @@ def _quorum_round(
     kept = line.select(line.start_s < over_s)
     facts = (*whole.facts, ("Waited for", f"{count} of {problem.devices} devices"))
     if late:
-        facts += (("Late, and not waited for", _some_of(late)),)
+        facts += (("Late, and not waited for", some_names(late)),)
     if left:
-        facts += (("Left out by the plan", _some_of(left)),)
+        facts += (("Left out by the plan", some_names(left)),)
     return Replay(
         timeline=replace(
             kept, end_s=np.minimum(kept.end_s, over_s), origin={**line.origin, "quorum": count}
@@ -193,12 +196,6 @@ def _quorum_round(
         binding=f"{names[taken[last]]}, the last of {count} that are waited for",
         facts=facts,
     )
-
-
-def _some_of(names: list[str]) -> str:
-    """Return some names, and how many more there are."""
-    more = f" and {len(names) - 5} more" if len(names) > 5 else ""
-    return ", ".join(names[:5]) + more
 
 
 def _fleet_of(problem: CutAndResources, decision: Any, setting: Setting) -> _Fleet:

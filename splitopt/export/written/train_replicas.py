@@ -312,6 +312,9 @@ def found(target: str | None, option: str) -> Callable[..., Any]:
         file = Path(place).resolve()
         sys.path.insert(0, str(file.parent))
         place = file.stem
+        there = getattr(sys.modules.get(place), "__file__", None)
+        if there is not None and Path(there).resolve() != file:
+            del sys.modules[place]  # a file of this name in another folder
     try:
         value: Callable[..., Any] = getattr(importlib.import_module(place), name)
     except (ImportError, AttributeError) as error:

@@ -224,7 +224,7 @@ def simplex_qp(hessian: FloatArray, linear: FloatArray, start: FloatArray) -> Fl
     if size <= FEW:
         return np.array(few_simplex_qp(hessian.tolist(), linear.tolist(), start.tolist()))
     top = float(np.abs(hessian).max()) + float(np.abs(linear).max())
-    if size == 1 or top == 0:
+    if top == 0:
         return start.copy()
     ridge = hessian / top + 1e-14 * np.eye(size)
     slope = linear / top
